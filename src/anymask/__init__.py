@@ -1,0 +1,1 @@
+"""Promptable segmentation: points, boxes and masks in, object masks out."""

@@ -1,0 +1,132 @@
+"""The interactive objective: rounds of prompts through the whole decoder (paper, appendix A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from anymask.models.mask_decoder import MaskDecoder
+from anymask.models.prompt_encoder import PromptEncoder
+from anymask.train.interaction import correct, first_prompt
+from anymask.train.losses import mask_iou, mask_loss
+
+
+@dataclass(frozen=True)
+class InteractiveSettings:
+    """How a training interaction goes.
+
+    Args:
+        points: clicks after the first prompt.
+        mask_only: rounds with the previous mask and no new click: one at a random place, the others last.
+        box_share: share of masks that start with a box.
+        centre_share: share of clicks drawn towards the middle of the region instead of evenly.
+        feedback: chance that a round feeds the previous logits back (1.0 in the paper; lower values also teach
+            the decoder to answer several points at once).
+        pixel_loss: "focal" (paper) or "balanced".
+        pixel_weight: weight of the pixel loss.
+        dice_weight: weight of the dice loss.
+        iou_weight: weight of the quality loss.
+        single_weight: weight, in the first round, of the mask for unambiguous prompts beside the best of three.
+    """
+
+    points: int = 8
+    mask_only: int = 2
+    box_share: float = 0.5
+    centre_share: float = 0.0
+    feedback: float = 1.0
+    pixel_loss: str = "focal"
+    pixel_weight: float = 20.0
+    dice_weight: float = 1.0
+    iou_weight: float = 1.0
+    single_weight: float = 1.0
+
+
+def _rounds(settings: InteractiveSettings, generator: torch.Generator) -> list[bool]:
+    """List, for each round after the first, whether it brings a new click."""
+    rounds = [True] * settings.points
+    if settings.mask_only > 0:
+        rounds += [False] * (settings.mask_only - 1)
+        place = int(torch.randint(0, settings.points + 1, (1,), generator=generator))
+        rounds.insert(place, False)
+    return rounds
+
+
+def interactive_loss(
+    embedding: Tensor,
+    targets: Tensor,
+    boxes: Tensor,
+    prompt_encoder: PromptEncoder,
+    mask_decoder: MaskDecoder,
+    settings: InteractiveSettings,
+    generator: torch.Generator,
+    weight: float = 1.0,
+) -> dict[str, Tensor]:
+    """Run one image's interaction, back-propagating after every round so that only one round is in memory.
+
+    Call it once an image, all images of a batch under one ``torch.autocast``, whose cache then converts the
+    decoder's weights once.
+
+    Args:
+        embedding: ``[1, C, h, w]``, a leaf whose gradient collects.
+        targets: coverage ``[M, 4h, 4w]`` between 0 and 1.
+        boxes: ``[M, 4]`` in view pixels.
+        prompt_encoder: embeds the prompts.
+        mask_decoder: answers them.
+        settings: how the interaction goes.
+        generator: the source of all randomness.
+        weight: factor on the loss before it is back-propagated.
+
+    Returns:
+        ``loss`` and, after the first and the last round, ``first_iou`` (best of three), ``box_iou`` (single mask, of
+        those that began with a box, nan if none), ``last_iou`` and ``iou_error`` as detached scalars.
+    """
+    rows, columns = embedding.shape[-2:]
+    side = 16 * rows
+    position = prompt_encoder.pe_layer((rows, columns))[None]
+    interaction = first_prompt(targets, boxes, side, settings.box_share, settings.centre_share, generator)
+    began_with_box = interaction.labels[:, 0] == 2
+    previous: Tensor | None = None
+    total = torch.zeros(())
+    report: dict[str, Tensor] = {}
+    rounds = _rounds(settings, generator)
+    for number, click in enumerate([False, *rounds]):
+        if click:
+            assert previous is not None
+            interaction = correct(interaction, previous, targets, side, settings.centre_share, generator)
+        sparse = prompt_encoder.embed_points(interaction.points, interaction.labels, pad=False)
+        feed = float(torch.rand(1, generator=generator)) < settings.feedback or not click
+        if number > 0 and feed:
+            assert previous is not None
+            dense = prompt_encoder.embed_masks(previous[:, None])[None]
+        else:
+            dense = prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1, 1, 1)
+        logits, predicted = mask_decoder.decode(embedding, position, sparse[None], dense)
+        logits, predicted = logits[0].float(), predicted[0].float()
+        used = slice(None) if number == 0 else slice(0, 1)
+        wanted = targets[:, None].expand_as(logits[:, used])
+        losses = mask_loss(
+            logits[:, used], wanted, settings.pixel_loss, settings.pixel_weight, settings.dice_weight
+        )
+        actual = mask_iou(logits[:, used], wanted)
+        loss = losses[:, 0]
+        if number == 0:
+            loss = settings.single_weight * loss + losses[:, 1:].min(dim=1).values
+        loss = loss.mean() + settings.iou_weight * F.mse_loss(predicted[:, used], actual)
+        (loss * (weight / (1 + len(rounds)))).backward()
+        total = total + loss.detach()
+        if number == 0:
+            report["first_iou"] = actual[:, 1:].max(dim=1).values[~began_with_box].mean()
+            report["box_iou"] = actual[began_with_box, 0].mean()
+            report["iou_error"] = (predicted.detach() - actual).abs().mean()
+            # What the user would carry on with: after a click the best-rated of three, after a box the single one.
+            best = predicted[:, 1:].argmax(dim=1) + 1
+            chosen = torch.where(began_with_box, torch.zeros_like(best), best)
+            previous = logits.detach()[torch.arange(len(logits)), chosen]
+        else:
+            previous = logits.detach()[:, 0]
+    report["last_iou"] = mask_iou(previous, targets).mean()
+    report["loss"] = total / (1 + len(rounds))
+    return report

@@ -42,7 +42,9 @@ def test_columns_are_computed_from_the_pixels(arrays, masks):
     assert masks.size == (30, 40)
     assert masks.boxes.tolist() == [[3, 2, 20, 12], [6, 5, 10, 9], [15, 10, 39, 28], [0, 0, 0, 0]]
     assert masks.areas.tolist() == arrays.sum((1, 2)).tolist()
-    kinds = {name: getattr(masks, name).dtype.name for name in ("boxes", "areas", "scores", "prompt", "logits")}
+    kinds = {
+        name: getattr(masks, name).dtype.name for name in ("boxes", "areas", "scores", "prompt", "logits")
+    }
     assert kinds == {
         "boxes": "float32",
         "areas": "int64",
@@ -109,13 +111,14 @@ def test_selecting_never_decodes(monkeypatch, masks):
 
 
 def test_a_thousand_masks_of_twelve_megapixels_fit_in_a_few_megabytes():
-    one = np.zeros((3000, 4000), dtype=bool)
-    y, x = np.mgrid[:3000, :4000]
-    one[(x - 2000) ** 2 + (y - 1500) ** 2 + 20_000 * np.sin(x / 9) < 500**2] = True
-    single = Masks.from_arrays(one, scores=[0.9], stability=[0.9])
-    many = Masks([{"size": [3000, 4000], "counts": bytes(bytearray(single.rles[0]["counts"]))} for _ in range(1000)],
-                 (3000, 4000), scores=np.ones(1000), stability=np.ones(1000))
+    y, x = np.ogrid[:3000, :4000]
+    wavy = (x - 2000) ** 2 + (y - 1500) ** 2 + 20_000 * np.sin(x / 9) < 500**2
+    one = Masks.from_arrays(wavy).rles[0]
+    # Copies of the bytes, because pickle writes a repeated object once.
+    copies = [rle.RLE(size=[3000, 4000], counts=bytes(bytearray(one["counts"]))) for _ in range(1000)]
+    many = Masks(copies, (3000, 4000), scores=np.ones(1000), stability=np.ones(1000))
     assert len(pickle.dumps(many)) < 6_000_000
+    assert (many.areas == wavy.sum()).all()
 
 
 def test_sorting(masks):
@@ -145,7 +148,9 @@ def test_filtering(masks, conditions, expected):
     assert masks.filter(**conditions) == masks[expected]
 
 
-@pytest.mark.parametrize("conditions", [{"min_score": 1}, {"min_stability": 1}, {"label": "a"}, {"keep": [0, 1]}])
+@pytest.mark.parametrize(
+    "conditions", [{"min_score": 1}, {"min_stability": 1}, {"label": "a"}, {"keep": [0, 1]}]
+)
 def test_filtering_by_what_is_missing_is_refused(arrays, conditions):
     with pytest.raises(MaskError):
         Masks.from_arrays(arrays).filter(**conditions)
@@ -198,8 +203,9 @@ def test_from_rles_takes_every_form_of_counts(arrays, masks):
         {"size": [30, 40], "counts": rle.decode_counts(masks.rles[2]).tolist()},
     ]
     np.testing.assert_array_equal(Masks.from_rles(forms).decode(), arrays[:3])
-    with pytest.raises(MaskError, match="size"):
-        Masks.from_rles([])
+    for nothing in ([], ["x"], [{"counts": [1]}], [{"size": 5, "counts": [5]}]):
+        with pytest.raises(MaskError, match="size"):
+            Masks.from_rles(nothing)
 
 
 def test_coco_annotations_pass_through_json_and_agree_with_pycocotools(arrays, masks):
@@ -208,7 +214,10 @@ def test_coco_annotations_pass_through_json_and_agree_with_pycocotools(arrays, m
     assert {(a["image_id"], a["category_id"], a["iscrowd"]) for a in annotations} == {(7, 3, 0)}
     for annotation, array in zip(annotations, arrays, strict=True):
         segmentation = annotation["segmentation"]
-        assert segmentation["counts"] == coco.encode(np.asfortranarray(array.astype(np.uint8)))["counts"].decode()
+        assert (
+            segmentation["counts"]
+            == coco.encode(np.asfortranarray(array.astype(np.uint8)))["counts"].decode()
+        )
         assert annotation["area"] == array.sum()
         assert annotation["bbox"] == coco.toBbox(segmentation).tolist()
     again = Masks.from_coco(annotations, (30, 40))

@@ -26,10 +26,17 @@ def encoded(image, file_format="PNG", **options):
 def test_lossless_files_are_read_exactly(tmp_path, picture, suffix):
     path = tmp_path / f"picture.{suffix}"
     Image.fromarray(picture).save(path, **({"lossless": True} if suffix == "webp" else {}))
-    for source in (path, str(path), path.read_bytes(), bytearray(path.read_bytes()), io.BytesIO(path.read_bytes())):
+    for source in (
+        path,
+        str(path),
+        path.read_bytes(),
+        bytearray(path.read_bytes()),
+        io.BytesIO(path.read_bytes()),
+    ):
         pixels = read_image(source)
         assert pixels.dtype == np.uint8
         assert pixels.flags.c_contiguous
+        assert pixels.flags.writeable
         np.testing.assert_array_equal(pixels, picture)
     with path.open("rb") as stream:
         np.testing.assert_array_equal(read_image(stream), picture)
@@ -132,11 +139,8 @@ def test_palettes_with_and_without_transparency(picture):
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "HSV"])
 def test_other_colour_modes_are_converted(picture, mode):
-    image = Image.fromarray(picture)
-    if mode == "LAB":
-        image = Image.new("LAB", (3, 2), (128, 0, 0))
-    else:
-        image = image.convert(mode)
+    flat = Image.new("LAB", (3, 2), (128, 0, 0))
+    image = flat if mode == "LAB" else Image.fromarray(picture).convert(mode)
     np.testing.assert_array_equal(read_image(image), np.asarray(image.convert("RGB")))
 
 
@@ -227,14 +231,19 @@ def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch, size):
         read_image(bomb(*size))
 
 
-def test_the_pixel_limit_is_settable_and_pillows_own_does_not_leak(monkeypatch, picture):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    data = encoded(Image.fromarray(picture))
-    np.testing.assert_array_equal(read_image(data, max_pixels=None), picture)
-    np.testing.assert_array_equal(read_image(data, max_pixels=2400), picture)
-    for source in (data, picture, Image.fromarray(picture)):
-        with pytest.raises(ImageError, match="60 x 40 pixels, over the limit of 2,399"):
-            read_image(source, max_pixels=2399)
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_the_pixel_limit_is_settable_and_pillows_own_does_not_leak(monkeypatch, picture, file_format):
+    data = encoded(Image.fromarray(picture), file_format)
+    free = read_image(data)
+    # Pillow warns above its limit and raises above twice its limit.
+    for pillows in (100, 2000):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pillows)
+        np.testing.assert_array_equal(read_image(data, max_pixels=None), free)
+        np.testing.assert_array_equal(read_image(data, max_pixels=2400), free)
+        for source in (data, picture, Image.fromarray(picture)):
+            with pytest.raises(ImageError, match="60 x 40 pixels, over the limit of 2,399"):
+                read_image(source, max_pixels=2399)
+        assert pillows == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_missing_file_is_also_a_file_not_found_error(tmp_path):

@@ -116,7 +116,14 @@ def test_empty_runs_are_joined():
         {"size": [2, 3], "counts": ""},
         {"size": [2, 3], "counts": b"PPPPPPPPPPPPPPPPPPP0"},
         {"size": [2, 3], "counts": b"oooo0"},
+        {"size": [2, 3], "counts": ["a"]},
+        {"size": [2, 3], "counts": [1.5, 4.5]},
+        {"size": [2, 3], "counts": [[1], [2, 3]]},
+        {"size": [2, 3], "counts": [10**30]},
+        {"size": [2, 3], "counts": None},
+        {"size": None, "counts": [6]},
         {"counts": [6]},
+        [["a"] * 6],
         [[0, 0, 1, 1]],
         [[0, 0, 1, 1, 2]],
         [[0, 0, 1, 1, float("nan"), 0]],
@@ -137,6 +144,7 @@ def test_unsound_segmentations_are_refused(segmentation):
         lambda: rle.encode_mask(np.zeros((0, 4), dtype=bool)),
         lambda: rle.encode_masks(np.zeros((3, 4), dtype=bool)),
         lambda: rle.encode_counts([0], (0, 4)),
+        lambda: rle.encode_counts([1 << 34], (1 << 17, 1 << 17)),
         lambda: rle.merge([]),
         lambda: rle.merge([rle.encode_counts([4], (2, 2)), rle.encode_counts([6], (2, 3))]),
         lambda: rle.iou_matrix([rle.encode_counts([4], (2, 2))], [rle.encode_counts([6], (2, 3))]),
@@ -146,3 +154,16 @@ def test_unsound_segmentations_are_refused(segmentation):
 def test_misfits_are_refused(call):
     with pytest.raises(MaskError):
         call()
+
+
+def test_more_masks_than_eight_bits_can_count():
+    encoded = [rle.encode_counts([number, 700 - number], (7, 100)) for number in range(600)]
+    assert rle.area(encoded).tolist() == [700 - number for number in range(600)]
+    assert rle.box(encoded).shape == (600, 4)
+    assert rle.iou_matrix(encoded, encoded[:300]).diagonal().tolist() == [1.0] * 300
+    assert rle.merge(encoded)["size"] == [7, 100]
+    triangles = [[0, 0, 5, 0, 5, 5]] * 600
+    assert (
+        rle.area([rle.from_coco(triangles, (7, 100))])[0]
+        == rle.area([rle.from_coco(triangles[:1], (7, 100))])[0]
+    )

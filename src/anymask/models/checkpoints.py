@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
-class CheckpointError(ValueError):
+from anymask.errors import AnymaskError
+from anymask.models.registry import MODELS, UnknownModelError
+
+
+class CheckpointError(AnymaskError, ValueError):
     """A checkpoint cannot be used; the message says whether it is missing, truncated, foreign or of another size."""
 
 
@@ -109,16 +115,45 @@ def load_into(model: nn.Module, state: dict[str, Tensor], model_name: str, sourc
             details.append(f"{len(missing)} tensors are missing (first {missing[0]})")
         if foreign:
             details.append(f"{len(foreign)} tensors are unknown (first {foreign[0]})")
-        raise CheckpointError(f"{source} is not a checkpoint of {model_name}: {'; '.join(details)}{_guess(state)}")
+        raise CheckpointError(f"{source} is not a checkpoint of {model_name}: {'; '.join(details)}")
     model.load_state_dict(state)
 
 
-def _guess(state: dict[str, Tensor]) -> str:
-    """Name the published model that a state dict seems to belong to."""
-    position = state.get("image_encoder.pos_embed")
-    names = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-    if position is not None and position.shape[-1] in names:
-        return f"; it looks like {names[position.shape[-1]]}"
-    if "image_encoder.stem.0.0.weight" in state:
-        return "; it looks like pocket"
-    return ""
+
+
+def weights_folder() -> Path:
+    """The folder in which published checkpoints are looked for: ``$ANYMASK_HOME``, else the user's cache."""
+    home = os.environ.get("ANYMASK_HOME")
+    if home:
+        return Path(home).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "anymask"
+
+
+def locate(model: str) -> Path:
+    """Find the weights of a model on this machine.
+
+    Args:
+        model: a name from the registry, or the path of a checkpoint file.
+
+    Raises:
+        CheckpointError: the model is known but its checkpoint is not here; the message says where to get it and where
+            to put it.
+        UnknownModelError: neither a known name nor an existing file.
+    """
+    spec = MODELS.get(model)
+    if spec is None:
+        path = Path(model).expanduser()
+        if path.is_file():
+            return path
+        if path.suffix or os.sep in model:
+            raise CheckpointError(f"no checkpoint at {model}: {'it is a folder' if path.is_dir() else 'no such file'}")
+        raise UnknownModelError(f"unknown model {model!r}: give one of {', '.join(MODELS)}, or a checkpoint file")
+    if not spec.source:
+        return Path(str(files("anymask.weights") / spec.file_name))
+    path = weights_folder() / spec.file_name
+    if not path.is_file():
+        raise CheckpointError(
+            f"the weights of {model} are not here: download {spec.source} and put it at {path}, or give its path as "
+            "the model"
+        )
+    return path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
+from anymask.errors import AnymaskError
 from anymask.models.image_encoder import ImageEncoderViT
 from anymask.models.mask_decoder import MaskDecoder
 from anymask.models.pocket_encoder import PocketEncoder
@@ -15,7 +16,7 @@ from anymask.models.sam import Sam
 from anymask.models.transformer import TwoWayTransformer
 
 
-class UnknownModelError(ValueError):
+class UnknownModelError(AnymaskError, ValueError):
     """A model name is not in the registry."""
 
 
@@ -158,3 +159,25 @@ def build_model(name: str, image_size: int | None = None) -> Sam:
     if side <= 0 or side % 16:
         raise ValueError(f"image_size must be a positive multiple of 16, not {side}")
     return assemble(spec.build_encoder(side), side)
+
+
+def guess_model(state: Mapping[str, Tensor], source: str) -> str:
+    """Name the member of the family that a state dict belongs to, by its keys and shapes.
+
+    Args:
+        state: tensors by key.
+        source: where the state comes from, for the message.
+
+    Raises:
+        UnknownModelError: the state dict belongs to none of them.
+    """
+    position = state.get("image_encoder.pos_embed")
+    names = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+    if position is not None and position.shape[-1] in names:
+        return names[position.shape[-1]]
+    if "image_encoder.stem.0.0.weight" in state:
+        return "pocket"
+    raise UnknownModelError(
+        f"{source} is a foreign checkpoint: its keys (the first is {next(iter(state), 'missing')}) are those of none of "
+        f"the known models ({', '.join(MODELS)})"
+    )

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from anymask.segment.masks import Masks
 
 
+def size_of(segmentation: Any) -> tuple[int, int]:
+    """Return the (height, width) that an RLE from outside claims, or raise MaskError."""
+    try:
+        height, width = segmentation["size"]
+        return int(height), int(width)
+    except (TypeError, KeyError, ValueError) as error:
+        raise MaskError("an RLE is a dict with 'size' (height, width) and 'counts'") from error
+
+
 def from_coco(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> "Masks":
     """Read COCO annotations of one image; see `Masks.from_coco`."""
     from anymask.segment.masks import Masks

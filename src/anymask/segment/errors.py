@@ -1,8 +1,7 @@
 """The errors that the user's input can cause: each says what was given, what is accepted and what to do."""
 
 
-class AnymaskError(Exception):
-    """The parent of every error that anymask raises on purpose."""
+from anymask.errors import AnymaskError
 
 
 class ImageError(AnymaskError, ValueError):

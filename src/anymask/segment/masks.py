@@ -136,8 +136,7 @@ class Masks:
         if size is None:
             if not rles:
                 raise MaskError("without any RLE the image's size (height, width) must be given")
-            height, width = rles[0]["size"]
-            size = (height, width)
+            size = conversions.size_of(rles[0])
         return cls([rle.from_coco(one, size) for one in rles], size, **columns)
 
     @classmethod
@@ -228,11 +227,8 @@ class Masks:
                     if len(self) == 1
                     else f"scores {low_score:.3f} to {high_score:.3f}"
                 )
-        others = [
-            name
-            for name in ("stability", "points", "prompt", "logits", "crops", "labels")
-            if getattr(self, name) is not None
-        ]
+        optional = ("stability", "points", "prompt", "logits", "crops", "labels")
+        others = [name for name in optional if getattr(self, name) is not None]
         if others:
             facts.append("with " + ", ".join(others))
         return f"<Masks: {'; '.join(facts)}>"

@@ -17,6 +17,9 @@ The rule:
 
 import io
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -138,7 +141,10 @@ def _open_pillow(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
             continue
         stream.seek(0)
         try:
-            return factory(stream, "")
+            # These two apply Pillow's limit while they read the header.
+            guarded = file_format in ("WEBP", "GIF")
+            with _pillows_limit_lifted() if guarded else nullcontext():
+                return factory(stream, "")
         except MemoryError:
             raise
         except Exception as error:
@@ -158,13 +164,14 @@ def _rgb_from_pillow(image: Image.Image, max_pixels: int | None, name: str) -> N
     orientation = _orientation(image)
     try:
         if image.mode in ("RGB", "L") and not image.has_transparency_data:
-            pixels: NDArray[Any] = np.asarray(image)
+            # A copy, because Pillow hands out memory that may not be written to.
+            pixels: NDArray[Any] = np.array(image)
         elif image.mode in ("1", "F") or image.mode.startswith("I"):
             pixels = np.asarray(image)
         elif image.has_transparency_data:
-            pixels = np.asarray(image.convert("RGBA"))
+            pixels = np.array(image.convert("RGBA"))
         else:
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = np.array(image.convert("RGB"))
     except MemoryError:
         raise
     except Exception as error:
@@ -172,9 +179,38 @@ def _rgb_from_pillow(image: Image.Image, max_pixels: int | None, name: str) -> N
     return _rotated(_rgb_from_array(pixels, name), orientation)
 
 
-def _load(image: Image.Image, name: str) -> None:
+class _PillowLimit:
+    lock = threading.Lock()
+    lifters = 0
+    saved: int | None = None
+
+
+@contextmanager
+def _pillows_limit_lifted() -> Iterator[None]:
+    """Suspend Pillow's process-wide pixel limit, where `max_pixels` has been or will be checked instead.
+
+    Other threads that use Pillow go without it meanwhile, so this is only for where there is no way round.
+    """
+    with _PillowLimit.lock:
+        if _PillowLimit.lifters == 0:
+            _PillowLimit.saved, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _PillowLimit.lifters += 1
     try:
-        image.load()
+        yield
+    finally:
+        with _PillowLimit.lock:
+            _PillowLimit.lifters -= 1
+            if _PillowLimit.lifters == 0:
+                Image.MAX_IMAGE_PIXELS = _PillowLimit.saved
+
+
+def _load(image: Image.Image, name: str) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    # TIFF applies Pillow's limit once more while decoding; None may mean that another thread lifted it.
+    over = image.format == "TIFF" and (limit is None or image.width * image.height > limit)
+    try:
+        with _pillows_limit_lifted() if over else nullcontext():
+            image.load()
     except MemoryError:
         raise
     except Exception as error:

@@ -92,7 +92,11 @@ def decode_crop(rle: RLE, box: Sequence[float]) -> NDArray[np.bool_]:
 
 def area(rles: Sequence[RLE]) -> NDArray[np.int64]:
     """Return the number of foreground pixels of each mask, [N]."""
-    return np.asarray(coco.area(list(rles)), dtype=np.int64).reshape(len(rles))
+    areas = np.zeros(len(rles), dtype=np.int64)
+    # pycocotools puts the number of masks into eight bits on the way, and NumPy 2 refuses 256.
+    for first in range(0, len(rles), 255):
+        areas[first : first + 255] = coco.area(list(rles[first : first + 255]))
+    return areas
 
 
 def box(rles: Sequence[RLE]) -> NDArray[np.float32]:
@@ -131,7 +135,13 @@ def encode_counts(counts: Sequence[int] | NDArray[np.integer[Any]], size: tuple[
     Raises MaskError if a run is negative or the runs do not add up to height * width.
     """
     height, width = int(size[0]), int(size[1])
-    runs = np.asarray(counts, dtype=np.int64).reshape(-1)
+    try:
+        runs = np.asarray(counts)
+    except ValueError as error:
+        raise MaskError(f"run lengths are one flat list of whole numbers: {error}") from error
+    if runs.size and not np.issubdtype(runs.dtype, np.integer):
+        raise MaskError(f"run lengths are whole numbers, got {runs.dtype}")
+    runs = runs.astype(np.int64).reshape(-1)
     _check_runs(runs, height, width)
     if (runs[1:] == 0).any():
         runs = _without_empty_runs(runs)
@@ -172,12 +182,9 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE:
     """
     height, width = int(size[0]), int(size[1])
     if isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys():
-        if tuple(segmentation["size"]) != (height, width):
-            raise MaskError(
-                f"the RLE has the size {list(segmentation['size'])} (height, width), "
-                f"the image {[height, width]}"
-            )
-        counts = segmentation["counts"]
+        given, counts = segmentation["size"], segmentation["counts"]
+        if not isinstance(given, Sequence) or list(given) != [height, width]:
+            raise MaskError(f"the RLE has the size {given} (height, width), the image {[height, width]}")
         if isinstance(counts, str | bytes):
             return check({"size": [height, width], "counts": _as_bytes(counts)})
         return encode_counts(counts, (height, width))
@@ -227,6 +234,8 @@ def _as_bytes(counts: str | bytes) -> bytes:
 def _check_runs(runs: NDArray[np.int64], height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise MaskError(f"a mask's size is (height, width) of at least 1 each, got {(height, width)}")
+    if height * width >= 1 << 32:
+        raise MaskError(f"a mask of {width} x {height} pixels is too large: run lengths have 32 bits")
     if runs.size == 0 or runs.min() < 0 or runs.max() > height * width or runs.sum() != height * width:
         raise MaskError(
             f"run lengths must be non-negative and add up to height * width = {height * width}, "

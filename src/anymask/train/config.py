@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from anymask.errors import AnymaskError
 from anymask.train.interactive import InteractiveSettings
 from anymask.train.views import Augmentation
 
 
-class ConfigError(ValueError):
+class ConfigError(AnymaskError, ValueError):
     """A training configuration is wrong; the message names the key and what it accepts."""
 
 

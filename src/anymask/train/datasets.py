@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from anymask.errors import AnymaskError
 from anymask.train.synthetic import synthetic_scene
 
 Rle = dict[str, Any]
 
 
-class DatasetError(ValueError):
+class DatasetError(AnymaskError, ValueError):
     """A data set cannot be read; the message says which file and why."""
 
 

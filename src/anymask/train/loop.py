@@ -18,9 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from anymask.models.checkpoints import load_state_dict
+from anymask.models.checkpoints import load_into, load_state_dict
 from anymask.models.registry import build_model
 from anymask.models.sam import PIXEL_MEAN, PIXEL_STD, Sam
+from anymask.segment.segmenter import choose_device
 from anymask.train.batches import Batch, BatchStream, WeightedDataset
 from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConfig
 from anymask.train.datasets import CocoDataset, InstanceDataset, Sa1bDataset, SyntheticDataset
@@ -44,15 +45,6 @@ def open_dataset(config: DataConfig, cache_bytes: int) -> InstanceDataset:
     if config.kind == "sa1b":
         return Sa1bDataset(config.path, split=config.split, cache_bytes=cache_bytes)
     return CocoDataset(config.path, config.images, split=config.split, cache_bytes=cache_bytes)
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn "auto" into the best device there is."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -100,7 +92,7 @@ class Trainer:
         self.model = build_model(config.model, config.phases[0].image_size).to(self.device)
         initialise_decoder(self.model.prompt_encoder, self.model.mask_decoder)
         if config.initial is not None:
-            self.model.load_state_dict(load_state_dict(config.initial))
+            load_into(self.model, load_state_dict(config.initial), config.model, config.initial)
         self.dense = DenseObjective(self.model.prompt_encoder, self.model.mask_decoder).to(self.device)
         self.average = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
         cache = int(config.cache_gigabytes * 2**30 / max(1, len(config.data)))

@@ -1,0 +1,193 @@
+"""An encoded image: what prompts are answered on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from anymask.errors import AnymaskError
+from anymask.segment.errors import PromptError
+from anymask.segment.frame import Frame
+from anymask.segment.masks import Masks
+from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_tokens, to_encodable
+from anymask.segment.rle import encode_mask
+
+if TYPE_CHECKING:
+    from anymask.segment.segmenter import Segmenter
+
+# Few prompts at a time keep the image tokens of all of them in the cache; a GPU wants them together.
+PROMPTS_AT_A_TIME = {"cpu": 8, "cuda": 64, "mps": 32}
+
+
+class EmbeddingError(AnymaskError, ValueError):
+    """A saved embedding cannot be used; the message says why."""
+
+
+class EncodedImage:
+    """One image, encoded once, on which any number of prompts can be answered.
+
+    Made by :meth:`Segmenter.encode`. Coordinates are pixels of the original image, (x, y), origin at the top left
+    corner.
+
+    Attributes:
+        segmenter: the model that encoded it and answers prompts.
+        embedding: ``[1, 256, g, g]`` float32.
+        frame: where the image lies in the model's input.
+        image: RGB uint8 ``[H, W, 3]``, or None if it was loaded from an embedding file.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, embedding: Tensor, frame: Frame, image: NDArray[np.uint8] | None = None
+    ) -> None:
+        self.segmenter, self.embedding, self.frame, self.image = segmenter, embedding, frame, image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The image's (height, width) in pixels."""
+        return self.frame.height, self.frame.width
+
+    def __repr__(self) -> str:
+        return f"<EncodedImage: {self.frame.width} x {self.frame.height}, by {self.segmenter.name}>"
+
+    def segment(
+        self,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: Any = None,
+        *,
+        multimask: bool | None = None,
+    ) -> Masks:
+        """Answer one prompt; points, a box and a mask may be mixed.
+
+        Args:
+            points: (x, y) or a list of them, in pixels of the original image.
+            labels: for each point 1 (on the object) or 0 (not on it); all 1 where left out.
+            box: (x0, y0, x1, y1) in pixels of the original image, clipped to it.
+            mask: a mask to refine; see :class:`Prompt`. ``masks[0]`` of an earlier answer feeds its logits back.
+            multimask: three masks or one; by default one lone point, being ambiguous, gives three.
+
+        Returns:
+            The masks, best first, with their predicted IoU as ``scores`` and their logits.
+
+        Raises:
+            PromptError: the prompt is empty, malformed or off the image.
+        """
+        return self.segment_many([Prompt(points, labels, box, mask, multimask)]).replace(prompt=None)
+
+    def segment_many(self, prompts: Sequence[Prompt], *, multimask: bool | None = None) -> Masks:
+        """Answer many prompts, of different kinds if need be, in few decoder batches.
+
+        Args:
+            prompts: the prompts.
+            multimask: three masks or one, for prompts which do not say it themselves.
+
+        Returns:
+            All masks; column ``prompt`` says which prompt each answers. They are in the order of the prompts, and
+            best first within each.
+
+        Raises:
+            PromptError: a prompt is empty, malformed or off the image; the message says which.
+        """
+        grid = self.segmenter.logits_side
+        checked = []
+        for index, prompt in enumerate(prompts):
+            if not isinstance(prompt, Prompt):
+                raise PromptError(f"prompt {index} must be an anymask.Prompt, not {type(prompt).__name__}")
+            if prompt.multimask is None and multimask is not None:
+                prompt = Prompt(prompt.points, prompt.labels, prompt.box, prompt.mask, multimask)
+            try:
+                checked.append(to_encodable(prompt, self.frame, grid))
+            except PromptError as error:
+                if len(prompts) == 1:
+                    raise
+                raise PromptError(f"prompt {index}: {error}") from error
+        if not checked:
+            return Masks.empty(self.size)
+        answers: list[Masks | None] = [None] * len(checked)
+        at_a_time = PROMPTS_AT_A_TIME.get(self.segmenter.device.type, 8)
+        for group in group_by_tokens(checked):
+            for start in range(0, len(group), at_a_time):
+                chosen = group[start : start + at_a_time]
+                for index, answer in zip(chosen, self._answer([checked[i] for i in chosen]), strict=True):
+                    answers[index] = answer.replace(prompt=np.full(len(answer), index))
+        return Masks.concatenate([answer for answer in answers if answer is not None])
+
+    @torch.inference_mode()
+    def _answer(self, prompts: Sequence[EncodablePrompt]) -> list[Masks]:
+        """Answer prompts of equally many tokens in one decoder batch."""
+        device = self.segmenter.device
+        points = torch.from_numpy(np.stack([prompt.points for prompt in prompts])).to(device)
+        labels = torch.from_numpy(np.stack([prompt.labels for prompt in prompts])).to(device)
+        fed_back = [None if prompt.logits is None else torch.from_numpy(prompt.logits) for prompt in prompts]
+        logits, scores = self.segmenter.decode(self.embedding, points, labels, fed_back)
+        answers = []
+        for prompt, its_logits, its_scores in zip(prompts, logits, scores, strict=True):
+            some = slice(1, None) if prompt.multimask else slice(0, 1)
+            order = its_scores[some].argsort(descending=True, stable=True)
+            low_res, ordered_scores = its_logits[some][order], its_scores[some][order]
+            full = self.frame.restore_logits(low_res[None])[0] > self.segmenter.mask_threshold
+            answers.append(
+                Masks(
+                    [encode_mask(mask) for mask in full.cpu().numpy()],
+                    self.size,
+                    scores=ordered_scores.cpu().numpy(),
+                    logits=low_res.cpu().numpy(),
+                )
+            )
+        return answers
+
+    def save(self, path: str | Path) -> None:
+        """Write the embedding to a safetensors file, from which :meth:`load` needs no encoding.
+
+        The file is written beside ``path`` and renamed, so that it is whole or not there.
+        """
+        path = Path(path)
+        facts = {
+            "model": self.segmenter.name,
+            "fingerprint": self.segmenter.fingerprint,
+            "height": self.frame.height,
+            "width": self.frame.width,
+            "side": self.frame.side,
+        }
+        beside = path.with_name(path.name + ".tmp")
+        save_file({"embedding": self.embedding.cpu().contiguous()}, beside, {"anymask": json.dumps(facts)})
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: str | Path, segmenter: Segmenter) -> EncodedImage:
+        """Read an embedding that :meth:`save` wrote.
+
+        Args:
+            path: the file.
+            segmenter: the model with which it was made.
+
+        Raises:
+            EmbeddingError: the file is missing or damaged, or another model made it.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise EmbeddingError(f"no embedding at {path}: no such file")
+        try:
+            with safe_open(path, framework="pt") as file:
+                facts = json.loads((file.metadata() or {})["anymask"])
+                embedding = file.get_tensor("embedding")
+            frame = Frame(int(facts["height"]), int(facts["width"]), int(facts["side"]))
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise EmbeddingError(f"{path} is not an embedding saved by anymask, or is damaged: {error}") from error
+        if facts["fingerprint"] != segmenter.fingerprint:
+            raise EmbeddingError(
+                f"{path} was made by another model ({facts['model']}, weights {facts['fingerprint']}) than this one "
+                f"({segmenter.name}, weights {segmenter.fingerprint}); load that one, or encode the image again"
+            )
+        return cls(segmenter, embedding.to(segmenter.device), frame)

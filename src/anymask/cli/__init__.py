@@ -1,0 +1,55 @@
+"""The command line: one file per command, and one place where errors become a line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from anymask.cli import evaluate, segment, train
+from anymask.errors import AnymaskError
+
+app = typer.Typer(
+    name="anymask",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Segment anything: points, boxes and masks in, object masks out.",
+)
+app.command("segment")(segment.segment)
+app.command("train")(train.train)
+app.add_typer(evaluate.app, name="evaluate", help="Measure models.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from anymask import __version__
+
+        typer.echo(f"anymask {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the command line; a user's error becomes one line on stderr and exit code 1."""
+    try:
+        app()
+    except AnymaskError as error:
+        sys.exit(f"anymask: {' '.join(str(error).split())}")
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        sys.exit(f"anymask: cannot read or write{where}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from anymask.atomic import write_atomically
 from anymask.errors import AnymaskError
 from anymask.segment.errors import PromptError
 from anymask.segment.frame import Frame
@@ -160,9 +160,8 @@ class EncodedImage:
             "width": self.frame.width,
             "side": self.frame.side,
         }
-        beside = path.with_name(path.name + ".tmp")
-        save_file({"embedding": self.embedding.cpu().contiguous()}, beside, {"anymask": json.dumps(facts)})
-        os.replace(beside, path)
+        tensors = {"embedding": self.embedding.cpu().contiguous()}
+        write_atomically(path, lambda beside: save_file(tensors, beside, {"anymask": json.dumps(facts)}))
 
     @classmethod
     def load(cls, path: str | Path, segmenter: Segmenter) -> EncodedImage:

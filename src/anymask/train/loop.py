@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from anymask.atomic import write_atomically
 from anymask.models.checkpoints import load_into, load_state_dict
 from anymask.models.registry import build_model
 from anymask.models.sam import PIXEL_MEAN, PIXEL_STD, Sam
@@ -45,13 +45,6 @@ def open_dataset(config: DataConfig, cache_bytes: int) -> InstanceDataset:
     if config.kind == "sa1b":
         return Sa1bDataset(config.path, split=config.split, cache_bytes=cache_bytes)
     return CocoDataset(config.path, config.images, split=config.split, cache_bytes=cache_bytes)
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file beside ``path`` and rename it, so that nobody ever sees half of it."""
-    beside = path.with_name(path.name + ".tmp")
-    write(beside)
-    os.replace(beside, path)
 
 
 @contextmanager

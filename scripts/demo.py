@@ -1,0 +1,93 @@
+"""Segments photographs by a point, a box and several points, and says what to try next."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import anymask
+from anymask.draw import overlay
+from anymask.formats import to_record, write_folder
+from anymask.segment.pixels import read_image
+from PIL import Image
+
+# Public-domain photographs that scikit-image carries, with prompts for an object in each.
+SAMPLES = {
+    "chelsea": {
+        "point": [(300, 60)],
+        "box": (110, 5, 400, 298),
+        "points": ([(230, 190), (140, 120), (30, 40)], [1, 1, 0]),
+    },
+    "coffee": {
+        "point": [(240, 180)],
+        "box": (80, 60, 470, 350),
+        "points": ([(240, 180), (130, 150), (540, 60)], [1, 1, 0]),
+    },
+    "astronaut": {
+        "point": [(225, 330)],
+        "box": (25, 5, 440, 512),
+        "points": ([(225, 120), (225, 330), (450, 180)], [1, 1, 0]),
+    },
+}
+
+
+def prompts_for_any(width: int, height: int) -> dict[str, object]:
+    """Guess prompts for an unknown picture: its middle, and the middle half of it."""
+    middle = (width / 2, height / 2)
+    return {
+        "point": [middle],
+        "box": (width * 0.2, height * 0.2, width * 0.8, height * 0.8),
+        "points": ([middle, (width * 0.02, height * 0.02)], [1, 0]),
+    }
+
+
+def main() -> None:
+    """Run the demonstration on the picture named on the command line, or on the samples."""
+    out = Path("out")
+    model = anymask.load()
+    print(f"{model} is loaded; it came with the package.")
+    if len(sys.argv) > 1:
+        pixels = read_image(sys.argv[1])
+        pictures = {Path(sys.argv[1]).stem: (pixels, prompts_for_any(pixels.shape[1], pixels.shape[0]))}
+    else:
+        from skimage import data
+
+        pictures = {name: (getattr(data, name)(), prompts) for name, prompts in SAMPLES.items()}
+    for name, (pixels, prompts) in pictures.items():
+        started = time.perf_counter()
+        photo = model.encode(pixels)
+        encoded = time.perf_counter()
+        asked = {
+            "point": {"points": prompts["point"]},
+            "box": {"box": prompts["box"]},
+            "points": {"points": prompts["points"][0], "labels": prompts["points"][1]},
+        }
+        print(f"{name}: encoded in {encoded - started:.2f} s")
+        for kind, prompt in asked.items():
+            masks = photo.segment(**prompt)
+            best = masks[0]
+            drawing = overlay(
+                pixels,
+                best,
+                points=prompt.get("points"),
+                point_labels=prompt.get("labels"),
+                boxes=[prompt["box"]] if "box" in prompt else None,
+            )
+            record = to_record(name, best, model=model.name)
+            write_folder(out, f"{name}-{kind}", pixels, best, Image.fromarray(drawing), record)
+            print(f"  by {kind:6s} predicted IoU {best.scores[0]:.2f}  out/{name}-{kind}-overlay.png")
+    example = sys.argv[1] if len(sys.argv) > 1 else "photo.jpg"
+    print(
+        "\nNext:\n"
+        f"  .venv/bin/anymask segment {example} --point 240,180            # pixels from the top left corner\n"
+        f"  .venv/bin/anymask segment {example} --box 80,60,470,350 --point 90,70:bg\n"
+        "  .venv/bin/anymask --help"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except anymask.AnymaskError as error:
+        sys.exit(f"demo: {error}")

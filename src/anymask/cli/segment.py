@@ -1,0 +1,73 @@
+"""``anymask segment``: prompts on one image."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anymask.atomic import write_atomically
+from anymask.cli.prompts import describe, parse_box, parse_point, to_prompts
+
+
+def segment(
+    image: Annotated[Path, typer.Argument(help="JPEG, PNG, WebP, TIFF or BMP.")],
+    point: Annotated[
+        list[str] | None,
+        typer.Option("--point", "-p", metavar="X,Y[:bg]", help="A point on the object; with :bg, one off it. Repeatable."),
+    ] = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option("--box", "-b", metavar="X0,Y0,X1,Y1", help="A box around the object. Several boxes: several objects."),
+    ] = None,
+    mask: Annotated[Path | None, typer.Option("--mask", "-m", help="A mask image to refine, white on black.")] = None,
+    separate: Annotated[bool, typer.Option("--separate", help="Each point and each box is an object of its own.")] = False,
+    multimask: Annotated[
+        bool | None,
+        typer.Option("--multimask/--single", help="Three masks or one; by default three for one lone point."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON [default: out].")
+    ] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", help="Write the JSON here, or to standard output with -; no folder then unless -o is given.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="pocket, vit_b, vit_l, vit_h or a checkpoint file.")] = "pocket",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Cut out what points, boxes and a mask mark in IMAGE. Coordinates are pixels from the top left corner."""
+    from anymask import load
+    from anymask.formats import to_record, write_folder
+    from anymask.segment.pixels import read_image
+
+    points = [parse_point(text) for text in point or []]
+    boxes = [parse_box(text) for text in box or []]
+    prompts = to_prompts(points, boxes, mask, separate, multimask)
+    pixels = read_image(image)
+    photo = load(model, device=device, precision=precision).encode(pixels)
+    masks = photo.segment_many(prompts)
+    record = to_record(str(image), masks, model=model, prompts=[describe(prompt) for prompt in prompts])
+    if json_path == "-":
+        typer.echo(json.dumps(record, indent=1))
+    elif json_path is not None:
+        text = json.dumps(record, indent=1)
+        write_atomically(Path(json_path), lambda path: path.write_text(text))
+    if output is None and json_path is not None:
+        return
+    overlay = masks.draw(
+        pixels,
+        points=[xy for xy, _ in points] or None,
+        point_labels=[label for _, label in points] or None,
+        boxes=boxes or None,
+    )
+    folder = output or Path("out")
+    files = write_folder(folder, image.stem, pixels, masks, overlay, record)
+    typer.echo(f"{len(masks)} mask{'' if len(masks) == 1 else 's'}, {len(files)} files in {folder}", err=True)
+    for index in range(len(masks)):
+        assert masks.scores is not None
+        typer.echo(
+            f"  {image.stem}-mask-{index}.png  predicted IoU {masks.scores[index]:.2f}, {masks.areas[index]:,} pixels", err=True
+        )

@@ -1,0 +1,43 @@
+"""``anymask train``: a configuration to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A .yaml or .toml configuration.")],
+) -> None:
+    """Train as CONFIG says, carrying on where its output folder has a checkpoint."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from anymask.train.config import load_config
+    from anymask.train.loop import Trainer
+    from anymask.train.plot import plot_log
+
+    settings = load_config(config)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("training", total=None)
+
+        def report(row: dict[str, float], done: int, total: int) -> None:
+            figures = [
+                f"{label} {row[key]:.3f}"
+                for key, label in (("loss", "loss"), ("first_iou", "click"), ("box_iou", "box"), ("last_iou", "last"))
+                if key in row
+            ]
+            progress.update(task, completed=done, total=total, description="  ".join(figures))
+
+        trainer = Trainer(settings, report)
+        complete = trainer.train()
+    plot_log(trainer.folder / "log.csv", trainer.folder / "log.png")
+    weights = trainer.folder / "model.safetensors"
+    if complete:
+        typer.echo(f"trained; the weights are {weights}", err=True)
+    else:
+        typer.echo(f"stopped and saved; the same command carries on. The weights so far are {weights}", err=True)
+        raise typer.Exit(130)

@@ -66,8 +66,8 @@ def to_prompts(
     if len(boxes) > 1:
         if points or mask is not None:
             raise PromptError(
-                "several boxes are several objects, and it is unclear to which the points or the mask belong: "
-                "give one box with them, or use --separate"
+                "several boxes are several objects, and it is unclear to which the points or the mask "
+                "belong: give one box with them, or use --separate"
             )
         return [Prompt(box=box, multimask=multimask) for box in boxes]
     return [

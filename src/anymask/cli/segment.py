@@ -16,29 +16,51 @@ def segment(
     image: Annotated[Path, typer.Argument(help="JPEG, PNG, WebP, TIFF or BMP.")],
     point: Annotated[
         list[str] | None,
-        typer.Option("--point", "-p", metavar="X,Y[:bg]", help="A point on the object; with :bg, one off it. Repeatable."),
+        typer.Option(
+            "--point",
+            "-p",
+            metavar="X,Y[:bg]",
+            help="A point on the object; with :bg, one off it. Repeatable.",
+        ),
     ] = None,
     box: Annotated[
         list[str] | None,
-        typer.Option("--box", "-b", metavar="X0,Y0,X1,Y1", help="A box around the object. Several boxes: several objects."),
+        typer.Option(
+            "--box",
+            "-b",
+            metavar="X0,Y0,X1,Y1",
+            help="A box around the object. Several boxes: several objects.",
+        ),
     ] = None,
-    mask: Annotated[Path | None, typer.Option("--mask", "-m", help="A mask image to refine, white on black.")] = None,
-    separate: Annotated[bool, typer.Option("--separate", help="Each point and each box is an object of its own.")] = False,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", "-m", help="A mask image to refine, white on black.")
+    ] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Each point and each box is an object of its own.")
+    ] = False,
     multimask: Annotated[
         bool | None,
         typer.Option("--multimask/--single", help="Three masks or one; by default three for one lone point."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON [default: out].")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON [default: out]."),
     ] = None,
     json_path: Annotated[
-        str | None, typer.Option("--json", help="Write the JSON here, or to standard output with -; no folder then unless -o is given.")
+        str | None,
+        typer.Option(
+            "--json",
+            help="Write the JSON here, or to standard output with -; no folder then unless -o is given.",
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="pocket, vit_b, vit_l, vit_h or a checkpoint file.")] = "pocket",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
 ) -> None:
-    """Cut out what points, boxes and a mask mark in IMAGE. Coordinates are pixels from the top left corner."""
+    """Cut out what points, boxes and a mask mark in IMAGE.
+
+    Coordinates are pixels from the top left corner.
+    """
     from anymask import load
     from anymask.formats import to_record, write_folder
     from anymask.segment.pixels import read_image
@@ -69,5 +91,7 @@ def segment(
     for index in range(len(masks)):
         assert masks.scores is not None
         typer.echo(
-            f"  {image.stem}-mask-{index}.png  predicted IoU {masks.scores[index]:.2f}, {masks.areas[index]:,} pixels", err=True
+            f"  {image.stem}-mask-{index}.png  predicted IoU {masks.scores[index]:.2f}, "
+            f"{masks.areas[index]:,} pixels",
+            err=True,
         )

@@ -15,6 +15,7 @@ def train(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from anymask.segment.errors import MissingPackageError
     from anymask.train.config import load_config
     from anymask.train.loop import Trainer
     from anymask.train.plot import plot_log
@@ -27,17 +28,27 @@ def train(
         def report(row: dict[str, float], done: int, total: int) -> None:
             figures = [
                 f"{label} {row[key]:.3f}"
-                for key, label in (("loss", "loss"), ("first_iou", "click"), ("box_iou", "box"), ("last_iou", "last"))
+                for key, label in (
+                    ("loss", "loss"),
+                    ("first_iou", "click"),
+                    ("box_iou", "box"),
+                    ("last_iou", "last"),
+                )
                 if key in row
             ]
             progress.update(task, completed=done, total=total, description="  ".join(figures))
 
         trainer = Trainer(settings, report)
         complete = trainer.train()
-    plot_log(trainer.folder / "log.csv", trainer.folder / "log.png")
+    try:
+        plot_log(trainer.folder / "log.csv", trainer.folder / "log.png")
+    except MissingPackageError as error:
+        typer.echo(f"no log.png: {error}", err=True)
     weights = trainer.folder / "model.safetensors"
     if complete:
         typer.echo(f"trained; the weights are {weights}", err=True)
     else:
-        typer.echo(f"stopped and saved; the same command carries on. The weights so far are {weights}", err=True)
+        typer.echo(
+            f"stopped and saved; the same command carries on. The weights so far are {weights}", err=True
+        )
         raise typer.Exit(130)

@@ -33,8 +33,8 @@ def write_folder(
         record: see :func:`anymask.formats.to_record`; the names of the files are added to each of its masks.
 
     Returns:
-        The files: ``NAME-overlay.png``, for each mask ``NAME-mask-K.png`` (0 and 255) and ``NAME-cutout-K.png`` (RGBA,
-        cropped; not for an empty mask), and ``NAME.json`` last.
+        The files: ``NAME-overlay.png``, for each mask ``NAME-mask-K.png`` (0 and 255) and
+        ``NAME-cutout-K.png`` (RGBA, cropped; not for an empty mask), and ``NAME.json`` last.
 
     Raises:
         OSError: the folder cannot be made or written to.

@@ -19,8 +19,9 @@ def to_record(
         prompts: what they answer, as given by the user.
 
     Returns:
-        ``image``, ``width``, ``height``, ``model``, ``prompts`` and ``masks``: COCO annotations (``segmentation`` as
-        compressed RLE, ``bbox`` as (x, y, width, height), ``area``, ``score``) with the ``prompt`` they answer.
+        ``image``, ``width``, ``height``, ``model``, ``prompts`` and ``masks``: COCO annotations
+        (``segmentation`` as compressed RLE, ``bbox`` as (x, y, width, height), ``area``, ``score``) with the
+        ``prompt`` they answer.
     """
     height, width = masks.size
     annotations = masks.to_coco(image_id=image)

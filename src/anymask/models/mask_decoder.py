@@ -159,10 +159,36 @@ class MaskDecoder(nn.Module):
         Returns:
             Logits ``[M, 3 or 1, 4h, 4w]`` and predicted IoU ``[M, 3 or 1]``.
         """
+        logits, predicted_iou = self.predict_masks(
+            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+        )
+        chosen = slice(1, None) if multimask_output else slice(0, 1)
+        return logits[:, chosen], predicted_iou[:, chosen]
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Predict all masks, of which :meth:`forward` chooses; published, and called by exporters.
+
+        Args:
+            image_embeddings: ``[1 or M, C, h, w]``.
+            image_pe: ``[1, C, h, w]``.
+            sparse_prompt_embeddings: ``[M, T, C]``.
+            dense_prompt_embeddings: ``[1 or M, C, h, w]``.
+
+        Returns:
+            Logits ``[M, 4, 4h, 4w]`` (the first answers unambiguous prompts) and predicted IoU ``[M, 4]``.
+        """
         if image_embeddings.shape[0] == 1:
             sparse, dense = sparse_prompt_embeddings[None], dense_prompt_embeddings[None]
+            # One embedding is expanded over prompts without a mask: they can share the image tokens.
+            if dense_prompt_embeddings.stride(0) == 0:
+                dense = dense[:, :1]
         else:
             sparse, dense = sparse_prompt_embeddings[:, None], dense_prompt_embeddings[:, None]
         logits, predicted_iou = self.decode(image_embeddings, image_pe, sparse, dense)
-        chosen = slice(1, None) if multimask_output else slice(0, 1)
-        return logits.flatten(0, 1)[:, chosen], predicted_iou.flatten(0, 1)[:, chosen]
+        return logits.flatten(0, 1), predicted_iou.flatten(0, 1)

@@ -28,6 +28,10 @@ class PositionEmbeddingRandom(nn.Module):
             phase = (2.0 * unit_coordinates.float() - 1.0) @ matrix * (2.0 * math.pi)
             return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
+    def _pe_encoding(self, coords: Tensor) -> Tensor:
+        # Exporters written for the published package call this by its name.
+        return self._encode(coords)
+
     def forward(self, size: tuple[int, int]) -> Tensor:
         """Encode the cell centres of a grid of ``size`` (rows, columns) as ``[2·num_pos_feats, rows, columns]``."""
         rows, columns = size
@@ -131,6 +135,28 @@ class PromptEncoder(nn.Module):
         embedding: Tensor = self.mask_downscaling(masks)
         return embedding
 
+    # Subclasses and exporters written for the published package override and call these names.
+
+    def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
+        return self.embed_points(points, labels, pad)
+
+    def _embed_boxes(self, boxes: Tensor) -> Tensor:
+        return self.embed_boxes(boxes)
+
+    def _embed_masks(self, masks: Tensor) -> Tensor:
+        return self.embed_masks(masks)
+
+    def _get_batch_size(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> int:
+        for given in (points[0] if points is not None else None, boxes, masks):
+            if given is not None:
+                return given.shape[0]
+        return 1
+
+    def _get_device(self) -> torch.device:
+        return self.no_mask_embed.weight.device
+
     def forward(
         self,
         points: tuple[Tensor, Tensor] | None,
@@ -148,21 +174,17 @@ class PromptEncoder(nn.Module):
             Sparse embeddings ``[N, T, embed_dim]`` (points, then box corners; T may be 0) and dense embeddings
             ``[N, embed_dim, rows, columns]``.
         """
-        count = 1
-        for given in (points[0] if points is not None else None, boxes, masks):
-            if given is not None:
-                count = given.shape[0]
-                break
+        count = self._get_batch_size(points, boxes, masks)
         sparse = []
         if points is not None:
-            sparse.append(self.embed_points(points[0], points[1], pad=boxes is None))
+            sparse.append(self._embed_points(points[0], points[1], pad=boxes is None))
         if boxes is not None:
-            sparse.append(self.embed_boxes(boxes))
-        device = self.no_mask_embed.weight.device
-        sparse_embeddings = (
-            torch.cat(sparse, dim=1) if sparse else torch.empty(count, 0, self.embed_dim, device=device)
-        )
+            sparse.append(self._embed_boxes(boxes))
+        if sparse:
+            sparse_embeddings = torch.cat(sparse, dim=1)
+        else:
+            sparse_embeddings = torch.empty(count, 0, self.embed_dim, device=self._get_device())
         if masks is not None:
-            return sparse_embeddings, self.embed_masks(masks)
+            return sparse_embeddings, self._embed_masks(masks)
         dense = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return sparse_embeddings, dense.expand(count, -1, *self.image_embedding_size)

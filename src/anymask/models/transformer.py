@@ -58,6 +58,12 @@ class Attention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, self._head_dim)).transpose(-3, -2)
 
+    def _absorbs(self, tokens: int) -> bool:
+        # An adapter or a quantised layer in the place of a projection computes more than its weight says.
+        projections = (self.q_proj, self.k_proj, self.v_proj, self.out_proj)
+        plain = all(type(projection) is nn.Linear for projection in projections)
+        return plain and tokens * self.num_heads <= self.internal_dim
+
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``[..., Q, C]`` to keys and values ``[..., K, C]``, giving ``[..., Q, C]``."""
         query, key, value = self._heads(self.q_proj(q)), self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
@@ -77,7 +83,7 @@ class Attention(nn.Module):
         Returns:
             ``[B, N, T, C]``.
         """
-        if tokens.shape[2] * self.num_heads > self.internal_dim:
+        if not self._absorbs(tokens.shape[2]):
             return self(tokens, image_keys, image_values)
         heads, width = self.num_heads, self._head_dim
         batch, prompts, count, _ = tokens.shape
@@ -102,7 +108,7 @@ class Attention(nn.Module):
         Returns:
             ``[B, N, S, C]``.
         """
-        if token_keys.shape[2] * self.num_heads > self.internal_dim:
+        if not self._absorbs(token_keys.shape[2]):
             return self(image_queries, token_keys, token_values)
         heads, width = self.num_heads, self._head_dim
         key = self._heads(self.k_proj(token_keys)) / math.sqrt(width)

@@ -36,8 +36,8 @@ class EmbeddingError(AnymaskError, ValueError):
 class EncodedImage:
     """One image, encoded once, on which any number of prompts can be answered.
 
-    Made by :meth:`Segmenter.encode`. Coordinates are pixels of the original image, (x, y), origin at the top left
-    corner.
+    Made by :meth:`Segmenter.encode`. Coordinates are pixels of the original image, (x, y), origin at the top
+    left corner.
 
     Attributes:
         segmenter: the model that encoded it and answers prompts.
@@ -74,7 +74,8 @@ class EncodedImage:
             points: (x, y) or a list of them, in pixels of the original image.
             labels: for each point 1 (on the object) or 0 (not on it); all 1 where left out.
             box: (x0, y0, x1, y1) in pixels of the original image, clipped to it.
-            mask: a mask to refine; see :class:`Prompt`. ``masks[0]`` of an earlier answer feeds its logits back.
+            mask: a mask to refine; see :class:`Prompt`. ``masks[0]`` of an earlier answer feeds its logits
+                back.
             multimask: three masks or one; by default one lone point, being ambiguous, gives three.
 
         Returns:
@@ -93,8 +94,8 @@ class EncodedImage:
             multimask: three masks or one, for prompts which do not say it themselves.
 
         Returns:
-            All masks; column ``prompt`` says which prompt each answers. They are in the order of the prompts, and
-            best first within each.
+            All masks; column ``prompt`` says which prompt each answers. They are in the order of the prompts,
+            and best first within each.
 
         Raises:
             PromptError: a prompt is empty, malformed or off the image; the message says which.
@@ -182,11 +183,22 @@ class EncodedImage:
                 facts = json.loads((file.metadata() or {})["anymask"])
                 embedding = file.get_tensor("embedding")
             frame = Frame(int(facts["height"]), int(facts["width"]), int(facts["side"]))
+            maker = f"{facts['model']}, weights {facts['fingerprint']}, input {frame.side}"
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise EmbeddingError(f"{path} is not an embedding saved by anymask, or is damaged: {error}") from error
-        if facts["fingerprint"] != segmenter.fingerprint:
             raise EmbeddingError(
-                f"{path} was made by another model ({facts['model']}, weights {facts['fingerprint']}) than this one "
-                f"({segmenter.name}, weights {segmenter.fingerprint}); load that one, or encode the image again"
+                f"{path} is not an embedding saved by anymask, or is damaged: {error}"
+            ) from error
+        if (facts["fingerprint"], frame.side) != (segmenter.fingerprint, segmenter.input_side):
+            raise EmbeddingError(
+                f"{path} was made by another model ({maker}) than this one ({segmenter.name}, weights "
+                f"{segmenter.fingerprint}, input {segmenter.input_side}); load that one, or encode the image "
+                "again"
+            )
+        encoder = segmenter.prompt_encoder
+        wanted = (1, encoder.embed_dim, *encoder.image_embedding_size)
+        if embedding.shape != wanted or not embedding.isfinite().all():
+            raise EmbeddingError(
+                f"{path} is damaged: its embedding must be finite, of the shape {list(wanted)}, and has "
+                f"the shape {list(embedding.shape)}; encode the image again"
             )
         return cls(segmenter, embedding.to(segmenter.device), frame)

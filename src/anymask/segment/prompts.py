@@ -30,8 +30,8 @@ class Prompt:
         points: ``[K, 2]`` (x, y); one point may be given bare.
         labels: ``[K]``: 1 the point is on the object, 0 it is not; all 1 where left out.
         box: (x0, y0, x1, y1).
-        mask: one mask of the image: a :class:`Masks` of length 1 (its logits are used where it has them), an array
-            ``[H, W]`` of booleans or of 0 and non-zero, low-resolution logits (a floating array as in
+        mask: one mask of the image: a :class:`Masks` of length 1 (its logits are used where it has them), an
+            array ``[H, W]`` of booleans or of 0 and non-zero, low-resolution logits (a floating array as in
             ``masks.logits``), or an image file in which the mask is brighter than mid-grey.
         multimask: three masks or one; None decides by ambiguity (one lone point gives three).
     """
@@ -76,14 +76,17 @@ def _check_points(points: Any, labels: Any, frame: Frame) -> tuple[NDArray[np.fl
         coordinates = coordinates[None]
     if coordinates.ndim != 2 or coordinates.shape[1] != 2 or not len(coordinates):
         raise PromptError(
-            f"points must be a list of (x, y) in pixels, such as [(500, 375)]; got an array of shape {coordinates.shape}"
+            "points must be a list of (x, y) in pixels, such as [(500, 375)]; "
+            f"got an array of shape {coordinates.shape}"
         )
-    outside = (coordinates < 0).any(1) | (coordinates[:, 0] > frame.width) | (coordinates[:, 1] > frame.height)
+    outside = (
+        (coordinates < 0).any(1) | (coordinates[:, 0] > frame.width) | (coordinates[:, 1] > frame.height)
+    )
     if outside.any():
         x, y = coordinates[outside][0]
         raise PromptError(
-            f"the point ({x:g}, {y:g}) is outside the image, which is {frame.width} wide and {frame.height} high; "
-            f"x goes from 0 to {frame.width}, y from 0 to {frame.height}"
+            f"the point ({x:g}, {y:g}) is outside the image, which is {frame.width} wide and {frame.height} "
+            f"high; x goes from 0 to {frame.width}, y from 0 to {frame.height}"
         )
     if labels is None:
         return coordinates, np.ones(len(coordinates), dtype=np.int64)
@@ -108,8 +111,8 @@ def _check_box(box: Any, frame: Frame) -> NDArray[np.float64]:
     clipped = np.array([max(x0, 0), max(y0, 0), min(x1, frame.width), min(y1, frame.height)])
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         raise PromptError(
-            f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) lies outside the image, which is {frame.width} wide and "
-            f"{frame.height} high"
+            f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) lies outside the image, which is {frame.width} wide "
+            f"and {frame.height} high"
         )
     return clipped
 
@@ -120,8 +123,8 @@ def _mask_logits(mask: Any, frame: Frame, grid: int) -> NDArray[np.float32]:
             raise PromptError(f"a mask prompt is one mask; got {len(mask)}: choose one, such as masks[0]")
         if mask.size != (frame.height, frame.width):
             raise PromptError(
-                f"the mask is for an image {mask.size[1]} wide and {mask.size[0]} high; this one is {frame.width} wide "
-                f"and {frame.height} high"
+                f"the mask is for an image {mask.size[1]} wide and {mask.size[0]} high; this one is "
+                f"{frame.width} wide and {frame.height} high"
             )
         if mask.logits is not None and mask.logits.shape[-1] == grid:
             return np.asarray(mask.logits[0], dtype=np.float32)
@@ -136,7 +139,10 @@ def _mask_logits(mask: Any, frame: Frame, grid: int) -> NDArray[np.float32]:
         if array.ndim == 3 and array.shape[0] == 1:
             array = array[0]
         if array.shape == (grid, grid) and np.issubdtype(array.dtype, np.floating):
-            return array.astype(np.float32)
+            if not np.isfinite(array).all():
+                raise PromptError("the logits of a mask prompt must be finite numbers")
+            logits: NDArray[np.float32] = array.astype(np.float32)
+            return logits
     if array.shape != (frame.height, frame.width):
         raise PromptError(
             f"a mask prompt must have the image's size [{frame.height}, {frame.width}] or be logits "
@@ -157,7 +163,9 @@ def to_encodable(prompt: Prompt, frame: Frame, grid: int) -> EncodablePrompt:
         PromptError: the prompt is empty, malformed or off the image.
     """
     if prompt.points is None and prompt.box is None and prompt.mask is None:
-        raise PromptError("an empty prompt: give points, a box or a mask (or segment_everything for no prompt)")
+        raise PromptError(
+            "an empty prompt: give points, a box or a mask (or segment_everything for no prompt)"
+        )
     if prompt.points is None and prompt.labels is not None:
         raise PromptError("labels were given without points")
     parts: list[NDArray[np.float32]] = []
@@ -184,7 +192,10 @@ def to_encodable(prompt: Prompt, frame: Frame, grid: int) -> EncodablePrompt:
 
 
 def group_by_tokens(prompts: Sequence[EncodablePrompt]) -> list[list[int]]:
-    """Group prompts that have equally many tokens: filling up to another's length would change their masks."""
+    """Group prompts that have equally many tokens.
+
+    Filling a prompt up to another's length would change its masks.
+    """
     groups: dict[int, list[int]] = {}
     for index, prompt in enumerate(prompts):
         groups.setdefault(len(prompt.labels), []).append(index)

@@ -46,6 +46,10 @@ def choose_device(name: str | torch.device) -> torch.device:
     if not available.get(device.type, False):
         here = ", ".join(kind for kind, there in available.items() if there)
         raise DeviceError(f"device {name} is not available here; available: {here}")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name} is not available here; there are {torch.cuda.device_count()} of cuda"
+        )
     return device
 
 
@@ -78,11 +82,13 @@ class Segmenter:
         network: the network, with its weights.
         name: what it is called in messages and embedding files.
         device: where it computes.
-        precision: "auto", "float32" or "bfloat16", for the image encoder. The decoder computes in float32: it is
-            not faster in bfloat16 on a processor, and it decides the masks.
+        precision: "auto", "float32" or "bfloat16", for the image encoder. The decoder computes in float32: it
+            is not faster in bfloat16 on a processor, and it decides the masks.
     """
 
-    def __init__(self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto"
+    ) -> None:
         chosen = choose_device(device)
         self.network = network.to(chosen).eval()
         self.name = name
@@ -144,8 +150,8 @@ class Segmenter:
         """Encode one image.
 
         Args:
-            image: a path, bytes, an open file, a PIL image, or an array (RGB uint8 ``[H, W, 3]``, or another kind
-                that :func:`anymask.segment.pixels.read_image` converts).
+            image: a path, bytes, an open file, a PIL image, or an array (RGB uint8 ``[H, W, 3]``, or another
+                kind that :func:`anymask.segment.pixels.read_image` converts).
             max_pixels: the largest image that is decoded; None for no limit.
 
         Raises:
@@ -229,7 +235,8 @@ class Segmenter:
             fed_back: for each prompt logits ``[4g, 4g]``, or None.
 
         Returns:
-            Logits ``[N, 4, 4g, 4g]`` (the first answers unambiguous prompts) and predicted IoU ``[N, 4]``, float32.
+            Logits ``[N, 4, 4g, 4g]`` (the first answers unambiguous prompts) and predicted IoU ``[N, 4]``,
+            float32.
         """
         encoder = self.prompt_encoder
         sparse = encoder.embed_points(points, labels, pad=False)
@@ -241,7 +248,9 @@ class Segmenter:
                 for logits in fed_back
             ]
             dense = torch.cat(rows)
-        logits, scores = self.mask_decoder.decode(embedding, encoder.get_dense_pe(), sparse[None], dense[None])
+        logits, scores = self.mask_decoder.decode(
+            embedding, encoder.get_dense_pe(), sparse[None], dense[None]
+        )
         return logits[0].float(), scores[0].float()
 
 
@@ -251,8 +260,8 @@ def load(
     """Load a model.
 
     Args:
-        model: a name ("pocket", which is in the package, or "vit_b", "vit_l", "vit_h"), a checkpoint file of one of
-            them, or a network.
+        model: a name ("pocket", which is in the package, or "vit_b", "vit_l", "vit_h"), a checkpoint file of
+            one of them, or a network.
         device: "auto" for the best there is, or "cpu", "cuda", "cuda:1", "mps".
         precision: "auto" (bfloat16 where the processor has it), "float32" or "bfloat16".
 

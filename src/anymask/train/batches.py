@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anymask.train.datasets import InstanceDataset
+from anymask.train.datasets import DatasetError, InstanceDataset
 from anymask.train.views import Augmentation, View, make_view
 
 
@@ -66,7 +66,7 @@ class BatchStream:
         threads: int = 1,
     ) -> None:
         if not datasets or not any(len(entry.dataset) for entry in datasets):
-            raise ValueError("training needs at least one data set with annotated images; none was given")
+            raise DatasetError("training needs at least one data set with annotated images; none was given")
         self.datasets = [entry for entry in datasets if len(entry.dataset)]
         weights = np.array([entry.weight for entry in self.datasets], dtype=np.float64)
         self.shares = weights / weights.sum()
@@ -80,12 +80,14 @@ class BatchStream:
         rng = np.random.default_rng((self.seed, step, position))
         for _ in range(50):
             dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))].dataset
-            source = self.paste_sources[int(rng.integers(len(self.paste_sources)))] if self.paste_sources else None
+            source = (
+                self.paste_sources[int(rng.integers(len(self.paste_sources)))] if self.paste_sources else None
+            )
             index = int(rng.integers(len(dataset)))
             view = make_view(dataset, index, self.side, self.max_masks, self.augmentation, rng, source)
             if view is not None:
                 return view
-        raise ValueError(
+        raise DatasetError(
             "50 views in a row held no usable mask; check that the annotations belong to the images, "
             "or lower min_area and raise max_share"
         )

@@ -24,12 +24,12 @@ class DataConfig:
     """One data set.
 
     Attributes:
-        kind: "coco" (an instances file, or a folder with ``annotations.json``), "sa1b" (a folder of images with a
-            JSON beside each) or "synthetic" (scenes drawn on demand).
+        kind: "coco" (an instances file, or a folder with ``annotations.json``), "sa1b" (a folder of images
+            with a JSON beside each) or "synthetic" (scenes drawn on demand).
         path: the file or folder, relative to the configuration file; not for synthetic.
         images: image folder of a COCO file where it is not ``images`` beside it.
-        split: "train" leaves out the tenth of the files whose name's CRC-32 is divisible by 10, "validation" is
-            that tenth, "all" is everything.
+        split: "train" leaves out the tenth of the files whose name's CRC-32 is divisible by 10, "validation"
+            is that tenth, "all" is everything.
         weight: share of the views, relative to the other data sets.
         paste: whether its objects may be pasted into other images.
         size: side of synthetic scenes in pixels.
@@ -63,6 +63,8 @@ class PhaseConfig:
         betas: of AdamW.
         clip: largest norm of the gradient.
         encoder_rate: factor on the image encoder's rate; 0 freezes it.
+        dense_weight: weight of the dense objective beside the interactive one, which keeps every pixel of the
+            embedding in training and costs little.
         interaction: how interactions go.
         augmentation: how views are made.
     """
@@ -79,6 +81,7 @@ class PhaseConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
     encoder_rate: float = 1.0
+    dense_weight: float = 0.0
     interaction: InteractiveSettings = field(default_factory=InteractiveSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -130,7 +133,10 @@ def _convert(value: Any, wanted: Any, key: str) -> Any:
             return tuple(_convert(entry, arguments[0], f"{key}[{i}]") for i, entry in enumerate(value))
         if len(value) != len(arguments):
             raise ConfigError(f"{key} must have {len(arguments)} entries, not {len(value)}")
-        return tuple(_convert(entry, kind, f"{key}[{i}]") for i, (entry, kind) in enumerate(zip(value, arguments, strict=True)))
+        return tuple(
+            _convert(entry, kind, f"{key}[{i}]")
+            for i, (entry, kind) in enumerate(zip(value, arguments, strict=True))
+        )
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
@@ -165,19 +171,48 @@ def _build(cls: type, values: Any, where: str) -> Any:
 
 
 def _check(config: TrainConfig) -> None:
-    choices = [
+    choices: list[tuple[str, str, tuple[str, ...]]] = [
         ("precision", config.precision, ("auto", "float32", "bfloat16")),
-        *((f"data[{i}].kind", entry.kind, ("coco", "sa1b", "synthetic")) for i, entry in enumerate(config.data)),
-        *((f"data[{i}].split", entry.split, ("train", "validation", "all")) for i, entry in enumerate(config.data)),
+        *(
+            (f"data[{i}].kind", entry.kind, ("coco", "sa1b", "synthetic"))
+            for i, entry in enumerate(config.data)
+        ),
+        *(
+            (f"data[{i}].split", entry.split, ("train", "validation", "all"))
+            for i, entry in enumerate(config.data)
+        ),
     ]
     for i, phase in enumerate(config.phases):
         choices.append((f"phases[{i}].objective", phase.objective, ("dense", "interactive")))
-        choices.append((f"phases[{i}].interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced")))
+        choices.append(
+            (f"phases[{i}].interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced"))
+        )
         if phase.image_size <= 0 or phase.image_size % 16:
-            raise ConfigError(f"phases[{i}].image_size must be a positive multiple of 16, not {phase.image_size}")
+            raise ConfigError(
+                f"phases[{i}].image_size must be a positive multiple of 16, not {phase.image_size}"
+            )
         for name in ("steps", "batch_size", "max_masks"):
             if getattr(phase, name) < 1:
                 raise ConfigError(f"phases[{i}].{name} must be at least 1, not {getattr(phase, name)}")
+        if not 0 < phase.augmentation.min_scale <= phase.augmentation.max_scale:
+            raise ConfigError(
+                f"phases[{i}].augmentation needs 0 < min_scale <= max_scale, "
+                f"not {phase.augmentation.min_scale} and {phase.augmentation.max_scale}"
+            )
+        for name in ("points", "mask_only"):
+            count = getattr(phase.interaction, name)
+            if count < 0:
+                raise ConfigError(f"phases[{i}].interaction.{name} must be at least 0, not {count}")
+    for name in ("checkpoint_every", "log_every", "threads"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, not {getattr(config, name)}")
+    if not 0 <= config.ema < 1:
+        raise ConfigError(f"ema must be at least 0 and below 1, not {config.ema}")
+    for i, entry in enumerate(config.data):
+        if not 0 < entry.weight < float("inf"):
+            raise ConfigError(f"data[{i}].weight must be above 0, not {entry.weight}")
+        if entry.kind == "synthetic" and entry.size < 8:
+            raise ConfigError(f"data[{i}].size must be at least 8 pixels, not {entry.size}")
     for key, value, allowed in choices:
         if value not in allowed:
             raise ConfigError(f"{key} must be one of {', '.join(allowed)}, not {value!r}")
@@ -201,6 +236,8 @@ def load_config(path: str | Path) -> TrainConfig:
         text = path.read_text()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text") from error
     if path.suffix == ".toml":
         try:
             values = tomllib.loads(text)

@@ -51,14 +51,22 @@ def _read_rgb(path: Path) -> NDArray[np.uint8]:
 
 def _to_rle(segmentation: Any, height: int, width: int, source: Path) -> Rle:
     if isinstance(segmentation, list):
-        parts = coco_mask.frPyObjects(segmentation, height, width)
-        merged: Rle = coco_mask.merge(parts)
+        # Two corners enclose nothing, and pycocotools would take four numbers for a box.
+        polygons = [polygon for polygon in segmentation if isinstance(polygon, list) and len(polygon) >= 6]
+        if not polygons:
+            raise DatasetError(f"{source}: a segmentation holds no polygon of at least three corners")
+        merged: Rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
         return merged
     if isinstance(segmentation, dict) and "counts" in segmentation:
+        size = segmentation.get("size")
+        if size != [height, width]:
+            raise DatasetError(f"{source}: an RLE of the size {size} is on an image of {[height, width]}")
         if isinstance(segmentation["counts"], list):
+            if sum(segmentation["counts"]) != height * width:
+                raise DatasetError(f"{source}: the run lengths of an RLE do not add up to its size {size}")
             rle: Rle = coco_mask.frPyObjects(segmentation, height, width)
             return rle
-        return {"size": list(segmentation["size"]), "counts": segmentation["counts"]}
+        return {"size": size, "counts": segmentation["counts"]}
     raise DatasetError(f"{source}: a segmentation is neither a list of polygons nor an RLE with counts")
 
 
@@ -123,29 +131,37 @@ class CocoDataset:
         self.path = path
         content = _load_json(path)
         if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
-            raise DatasetError(f"{path} is not a COCO instances file: it needs the keys images and annotations")
+            raise DatasetError(
+                f"{path} is not a COCO instances file: it needs the keys images and annotations"
+            )
         if split not in ("train", "validation", "all"):
             raise DatasetError(f"unknown split {split!r}: use train, validation or all")
         beside = path.parent / "images"
         self.folder = Path(images) if images is not None else (beside if beside.is_dir() else path.parent)
+        try:
+            self._read(content, split)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{path} is not a COCO instances file: {error!r}") from error
+        self._cache = _ImageCache(cache_bytes)
+
+    def _read(self, content: dict[str, Any], split: str) -> None:
         names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
         self._images = [
             entry
             for entry in content["images"]
             if split == "all" or is_validation_name(entry["file_name"]) == (split == "validation")
         ]
-        sizes = {entry["id"]: (int(entry["height"]), int(entry["width"])) for entry in self._images}
-        self._masks: dict[Any, list[Rle]] = {key: [] for key in sizes}
-        self._categories: dict[Any, list[str]] = {key: [] for key in sizes}
+        self._sizes = {entry["id"]: (int(entry["height"]), int(entry["width"])) for entry in self._images}
+        self._masks: dict[Any, list[Rle]] = {key: [] for key in self._sizes}
+        self._categories: dict[Any, list[str]] = {key: [] for key in self._sizes}
         for annotation in content["annotations"]:
             key = annotation["image_id"]
-            if key not in sizes or annotation.get("iscrowd"):
+            if key not in self._sizes or annotation.get("iscrowd"):
                 continue
-            rle = _to_rle(annotation.get("segmentation"), *sizes[key], path)
+            rle = _to_rle(annotation.get("segmentation"), *self._sizes[key], self.path)
             self._masks[key].append(rle)
             self._categories[key].append(names.get(annotation.get("category_id"), ""))
         self._images = [entry for entry in self._images if self._masks[entry["id"]]]
-        self._cache = _ImageCache(cache_bytes)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -156,7 +172,14 @@ class CocoDataset:
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Read image ``index`` as RGB ``[H, W, 3]``."""
-        return self._cache.get(index, self.folder / self.name(index))
+        pixels = self._cache.get(index, self.folder / self.name(index))
+        height, width = self._sizes[self._images[index]["id"]]
+        if pixels.shape[:2] != (height, width):
+            raise DatasetError(
+                f"the image {self.folder / self.name(index)} is {pixels.shape[1]} x {pixels.shape[0]}, "
+                f"but its annotations are for {width} x {height}"
+            )
+        return pixels
 
     def masks(self, index: int) -> list[Rle]:
         """Give the masks of image ``index`` as compressed RLEs."""

@@ -1,9 +1,9 @@
 """A cheap first objective for the image encoder: every pixel of an object should know its object.
 
-The mask decoder costs more than a small encoder and, from random weights, stays at "all is background" for long.
-Here a click is answered without the two-way transformer: the embedding under the click goes straight through the
-decoder's own hypernetworks and is multiplied with the upscaled embedding, which is computed once an image. It
-trains the encoder, the upscaling and the hypernetworks, and the whole decoder starts from there.
+The mask decoder costs more than a small encoder and, from random weights, stays at "all is background" for
+long. Here a click is answered without the two-way transformer: the embedding under the click goes straight
+through the decoder's own hypernetworks and is multiplied with the upscaled embedding, which is computed once
+an image. It trains the encoder, the upscaling and the hypernetworks, and the whole decoder starts from there.
 """
 
 from __future__ import annotations
@@ -56,9 +56,12 @@ class DenseObjective(nn.Module):
             cells = sample_cells((target >= 0.5).float(), self.clicks, generator)
             unit = cells / torch.tensor([4.0 * columns, 4.0 * rows], device=cells.device)
             seen = F.grid_sample(
-                image[None].float(), (2 * unit - 1).reshape(1, 1, -1, 2), align_corners=False, padding_mode="border"
+                image[None].float(),
+                (2 * unit - 1).reshape(1, 1, -1, 2),
+                align_corners=False,
+                padding_mode="border",
             )
-            where = self.prompt_encoder.pe_layer._encode(unit.reshape(-1, 2))
+            where = self.prompt_encoder.pe_layer._pe_encoding(unit.reshape(-1, 2))
             query = self.query(seen[0, :, 0].T + self.place(where))
             kernels = torch.stack([mlp(query) for mlp in self.mask_decoder.output_hypernetworks_mlps], dim=1)
             logits = (kernels @ features).float().unflatten(2, (4 * rows, 4 * columns))

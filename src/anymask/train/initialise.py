@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from anymask.models.mask_decoder import MaskDecoder
 from anymask.models.prompt_encoder import PromptEncoder
+from anymask.models.transformer import TwoWayAttentionBlock
 
 
 def _match_positions(query: nn.Linear, key: nn.Linear) -> None:
@@ -20,12 +21,14 @@ def _match_positions(query: nn.Linear, key: nn.Linear) -> None:
 
 
 @torch.no_grad()
-def initialise_decoder(prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, token_scale: float = 0.2) -> None:
+def initialise_decoder(
+    prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, token_scale: float = 0.2
+) -> None:
     """Let the cross-attentions begin by matching positions.
 
-    With SAM's random start the decoder answers "all is background" for thousands of steps, because no token finds
-    its place in the image. With equal orthogonal query and key projections and small learned tokens, a prompt
-    attends to where it lies from the first step on.
+    With SAM's random start the decoder answers "all is background" for thousands of steps, because no token
+    finds its place in the image. With equal orthogonal query and key projections and small learned tokens, a
+    prompt attends to where it lies from the first step on.
 
     Args:
         prompt_encoder: its learned tokens are shrunk.
@@ -33,6 +36,7 @@ def initialise_decoder(prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder,
         token_scale: factor on the learned tokens, whose usual deviation is 1.
     """
     for layer in mask_decoder.transformer.layers:
+        assert isinstance(layer, TwoWayAttentionBlock)
         for attention in (layer.cross_attn_token_to_image, layer.cross_attn_image_to_token):
             _match_positions(attention.q_proj, attention.k_proj)
     final = mask_decoder.transformer.final_attn_token_to_image

@@ -1,4 +1,4 @@
-"""Simulated interaction (paper, appendix A): prompts from the ground truth, then clicks on what is still wrong."""
+"""Simulated interaction (paper, appendix A): prompts from the truth, then clicks on what is still wrong."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch.nn import functional as F
 def sample_cells(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Draw grid cells with probability proportional to ``weights``.
 
+    Numbers are drawn on the generator's device, so that a seed means the same everywhere.
+
     Args:
         weights: ``[M, h, w]``, not negative; a mask whose weights are all zero draws evenly.
         count: cells for each mask.
@@ -23,12 +25,17 @@ def sample_cells(weights: Tensor, count: int, generator: torch.Generator) -> Ten
     flat = weights.flatten(1)
     flat = torch.where(flat.sum(1, keepdim=True) > 0, flat, torch.ones_like(flat))
     # torch.multinomial draws one number for every cell; this draws one for every sample.
-    cumulative = flat.double().cumsum(1)
-    drawn = torch.rand(len(flat), count, generator=generator, device=flat.device, dtype=torch.float64)
-    chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).clamp(max=flat.shape[1] - 1)
+    # Apple's GPUs have no float64.
+    cumulative = flat.cumsum(1, dtype=torch.float32 if flat.device.type == "mps" else torch.float64)
+    drawn = torch.rand(len(flat), count, generator=generator, device=generator.device, dtype=torch.float64)
+    drawn = drawn.to(cumulative)
+    chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).clamp(
+        max=flat.shape[1] - 1
+    )
     width = weights.shape[2]
     place = torch.stack([chosen % width, chosen // width], dim=-1).float()
-    return place + torch.rand(place.shape, generator=generator, device=place.device)
+    within = torch.rand(place.shape, generator=generator, device=generator.device)
+    return place + within.to(place.device)
 
 
 def favour_centres(regions: Tensor) -> Tensor:
@@ -40,10 +47,20 @@ def favour_centres(regions: Tensor) -> Tensor:
 
 
 def jitter_boxes(boxes: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Move each edge of ``[M, 4]`` boxes by a normal deviate of 10% of the box's side, at most 20 px, in the view."""
+    """Move each edge of ``[M, 4]`` boxes by a normal deviate of 10% of the box's side, at most 20 px.
+
+    Boxes stay in the view.
+    """
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    noise = torch.randn(boxes.shape, generator=generator, device=boxes.device) * 0.1 * size
+    deviates = torch.randn(boxes.shape, generator=generator, device=generator.device)
+    noise = deviates.to(boxes.device) * 0.1 * size
     return (boxes + noise.clamp(-20, 20)).clamp(0, side)
+
+
+def _chance(count: int, share: float, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Decide ``count`` times whether something with the chance ``share`` happens: bool ``[count]``."""
+    drawn = torch.rand(count, generator=generator, device=generator.device)
+    return (drawn < share).to(device)
 
 
 @dataclass
@@ -51,7 +68,8 @@ class Interaction:
     """The prompts given so far for M masks of one image.
 
     Attributes:
-        points: ``[M, K, 2]`` (x, y) in view pixels, pixel corners at whole numbers minus a half as SAM counts them.
+        points: ``[M, K, 2]`` (x, y) in view pixels, pixel corners at whole numbers minus a half as SAM counts
+            them.
         labels: ``[M, K]`` int64; 2 and 3 are box corners, -1 fills up prompts without a box.
     """
 
@@ -60,7 +78,12 @@ class Interaction:
 
 
 def first_prompt(
-    targets: Tensor, boxes: Tensor, side: int, box_share: float, centre_share: float, generator: torch.Generator
+    targets: Tensor,
+    boxes: Tensor,
+    side: int,
+    box_share: float,
+    centre_share: float,
+    generator: torch.Generator,
 ) -> Interaction:
     """Start each mask with a foreground point or a jittered box.
 
@@ -76,17 +99,17 @@ def first_prompt(
         Two tokens a mask: the box's corners, or a point and a filler.
     """
     cell = side / targets.shape[-1]
-    region = (targets >= torch.minimum(torch.tensor(0.5), targets.amax(dim=(1, 2), keepdim=True))).float()
-    central = torch.rand(len(region), 1, 1, generator=generator) < centre_share
-    weights = torch.where(central, favour_centres(region), region)
+    region = (targets >= targets.amax(dim=(1, 2), keepdim=True).clamp(max=0.5)).float()
+    central = _chance(len(region), centre_share, generator, region.device)
+    weights = torch.where(central[:, None, None], favour_centres(region), region)
     # SAM adds half a pixel to what it is given.
     point = sample_cells(weights, 1, generator) * cell - 0.5
     corners = jitter_boxes(boxes, side, generator).reshape(-1, 2, 2) - 0.5
-    use_box = torch.rand(len(region), generator=generator) < box_share
+    use_box = _chance(len(region), box_share, generator, region.device)
     filler = torch.zeros_like(point)
     points = torch.where(use_box[:, None, None], corners, torch.cat([point, filler], dim=1))
-    labels = torch.where(use_box[:, None], torch.tensor([2, 3]), torch.tensor([1, -1]))
-    return Interaction(points, labels)
+    box_labels, point_labels = torch.tensor([[2, 3], [1, -1]], device=region.device)
+    return Interaction(points, torch.where(use_box[:, None], box_labels, point_labels))
 
 
 def correct(
@@ -97,7 +120,9 @@ def correct(
     centre_share: float,
     generator: torch.Generator,
 ) -> Interaction:
-    """Add a click for each mask where the prediction is wrong: foreground where it misses, background where it spills.
+    """Add a click for each mask where the prediction is wrong.
+
+    The click is foreground where the prediction misses, background where it spills.
 
     Args:
         interaction: the prompts so far.
@@ -112,9 +137,10 @@ def correct(
     wrong = ((logits > 0) != actual).float()
     nothing_wrong = wrong.flatten(1).sum(1) == 0
     wrong = torch.where(nothing_wrong[:, None, None], actual.float(), wrong)
-    central = torch.rand(len(wrong), 1, 1, generator=generator) < centre_share
-    cells = sample_cells(torch.where(central, favour_centres(wrong), wrong), 1, generator)
+    central = _chance(len(wrong), centre_share, generator, wrong.device)
+    weights = torch.where(central[:, None, None], favour_centres(wrong), wrong)
+    cells = sample_cells(weights, 1, generator)
     column, row = cells.long().unbind(-1)
-    label = actual[torch.arange(len(actual))[:, None], row, column].long()
+    label = actual[torch.arange(len(actual), device=actual.device)[:, None], row, column].long()
     points = torch.cat([cells * cell - 0.5, interaction.points], dim=1)
     return Interaction(points, torch.cat([label, interaction.labels], dim=1))

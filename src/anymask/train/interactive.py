@@ -23,13 +23,14 @@ class InteractiveSettings:
         mask_only: rounds with the previous mask and no new click: one at a random place, the others last.
         box_share: share of masks that start with a box.
         centre_share: share of clicks drawn towards the middle of the region instead of evenly.
-        feedback: chance that a round feeds the previous logits back (1.0 in the paper; lower values also teach
-            the decoder to answer several points at once).
+        feedback: chance that a round feeds the previous logits back (1.0 in the paper; lower values also
+            teach the decoder to answer several points at once).
         pixel_loss: "focal" (paper) or "balanced".
         pixel_weight: weight of the pixel loss.
         dice_weight: weight of the dice loss.
         iou_weight: weight of the quality loss.
-        single_weight: weight, in the first round, of the mask for unambiguous prompts beside the best of three.
+        single_weight: weight, in the first round, of the mask for unambiguous prompts beside the best of
+            three.
     """
 
     points: int = 8
@@ -80,26 +81,26 @@ def interactive_loss(
         weight: factor on the loss before it is back-propagated.
 
     Returns:
-        ``loss`` and, after the first and the last round, ``first_iou`` (best of three), ``box_iou`` (single mask, of
-        those that began with a box, nan if none), ``last_iou`` and ``iou_error`` as detached scalars.
+        ``loss`` and, after the first and the last round, ``first_iou`` (best of three, of those that began
+        with a point, nan if none), ``box_iou`` (single mask, of those that began with a box, nan if none),
+        ``last_iou`` and ``iou_error`` as detached scalars.
     """
     rows, columns = embedding.shape[-2:]
     side = 16 * rows
     position = prompt_encoder.pe_layer((rows, columns))[None]
     interaction = first_prompt(targets, boxes, side, settings.box_share, settings.centre_share, generator)
     began_with_box = interaction.labels[:, 0] == 2
-    previous: Tensor | None = None
-    total = torch.zeros(())
+    # No round uses it before the first has replaced it.
+    previous = targets
+    total = torch.zeros((), device=targets.device)
     report: dict[str, Tensor] = {}
     rounds = _rounds(settings, generator)
     for number, click in enumerate([False, *rounds]):
         if click:
-            assert previous is not None
             interaction = correct(interaction, previous, targets, side, settings.centre_share, generator)
         sparse = prompt_encoder.embed_points(interaction.points, interaction.labels, pad=False)
         feed = float(torch.rand(1, generator=generator)) < settings.feedback or not click
         if number > 0 and feed:
-            assert previous is not None
             dense = prompt_encoder.embed_masks(previous[:, None])[None]
         else:
             dense = prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1, 1, 1)
@@ -115,16 +116,16 @@ def interactive_loss(
         if number == 0:
             loss = settings.single_weight * loss + losses[:, 1:].min(dim=1).values
         loss = loss.mean() + settings.iou_weight * F.mse_loss(predicted[:, used], actual)
-        (loss * (weight / (1 + len(rounds)))).backward()
+        torch.autograd.backward(loss * (weight / (1 + len(rounds))))
         total = total + loss.detach()
         if number == 0:
             report["first_iou"] = actual[:, 1:].max(dim=1).values[~began_with_box].mean()
             report["box_iou"] = actual[began_with_box, 0].mean()
             report["iou_error"] = (predicted.detach() - actual).abs().mean()
-            # What the user would carry on with: after a click the best-rated of three, after a box the single one.
+            # What the user would carry on with: the best-rated of three after a click, one after a box.
             best = predicted[:, 1:].argmax(dim=1) + 1
             chosen = torch.where(began_with_box, torch.zeros_like(best), best)
-            previous = logits.detach()[torch.arange(len(logits)), chosen]
+            previous = logits.detach()[torch.arange(len(logits), device=logits.device), chosen]
         else:
             previous = logits.detach()[:, 0]
     report["last_iou"] = mask_iou(previous, targets).mean()

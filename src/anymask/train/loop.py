@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anymask.atomic import write_atomically
-from anymask.models.checkpoints import load_into, load_state_dict
+from anymask.models.checkpoints import CheckpointError, load_into, load_state_dict
 from anymask.models.registry import build_model
 from anymask.models.sam import PIXEL_MEAN, PIXEL_STD, Sam
-from anymask.segment.segmenter import choose_device
+from anymask.segment.segmenter import choose_device, choose_precision
 from anymask.train.batches import Batch, BatchStream, WeightedDataset
 from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConfig
 from anymask.train.datasets import CocoDataset, InstanceDataset, Sa1bDataset, SyntheticDataset
@@ -79,8 +80,7 @@ class Trainer:
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.device = choose_device(config.device)
-        lower = config.precision == "bfloat16" or (config.precision == "auto" and self.device.type != "mps")
-        self.autocast = torch.bfloat16 if lower else None
+        self.precision = choose_precision(config.precision, self.device)
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, config.phases[0].image_size).to(self.device)
         initialise_decoder(self.model.prompt_encoder, self.model.mask_decoder)
@@ -94,6 +94,8 @@ class Trainer:
         ]
         self.generator = torch.Generator().manual_seed(config.seed)
         self.phase, self.step, self.seconds = 0, 0, 0.0
+        self.rows: list[dict[str, float]] = []
+        """What the steps since the last row of the log reported."""
         self.optimizer: torch.optim.Optimizer | None = None
         self._resume()
 
@@ -105,16 +107,26 @@ class Trainer:
     def _resume(self) -> None:
         if not self.checkpoint.is_file():
             return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            self._restore(state)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"cannot carry on from {self.checkpoint}, which is damaged or of another configuration: "
+                f"{str(error).splitlines()[0]}; give another output folder, or delete it to begin anew"
+            ) from error
+        self._cut_log()
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average = {key: value.to(self.device) for key, value in state["average"].items()}
         self.dense.load_state_dict(state["dense"], strict=False)
         self.generator.set_state(state["generator"])
         self.phase, self.step, self.seconds = state["phase"], state["step"], state["seconds"]
+        self.rows = state.get("rows", [])
         if self.phase < len(self.config.phases) and state["optimizer"] is not None:
             self.optimizer = self._new_optimizer(self.config.phases[self.phase])
             self.optimizer.load_state_dict(state["optimizer"])
-        self._cut_log()
 
     def _cut_log(self) -> None:
         """Drop rows that were logged after the checkpoint: they are going to be logged again."""
@@ -122,10 +134,12 @@ class Trainer:
         if not path.is_file():
             return
         with path.open(newline="") as file:
+            # A row that a crash cut short lacks columns.
             rows = [
                 row
                 for row in csv.DictReader(file)
-                if (int(row["phase"]), int(row["step"])) <= (self.phase, self.step)
+                if None not in row.values()
+                and (int(row["phase"]), int(row["step"])) <= (self.phase, self.step)
             ]
 
         def write(target: Path) -> None:
@@ -151,6 +165,7 @@ class Trainer:
             "phase": self.phase,
             "step": self.step,
             "seconds": self.seconds,
+            "rows": self.rows,
             "optimizer": None if self.optimizer is None else self.optimizer.state_dict(),
         }
         write_atomically(self.checkpoint, lambda path: torch.save(state, path))
@@ -168,10 +183,16 @@ class Trainer:
     def _parameters(self, phase: PhaseConfig) -> list[dict[str, Any]]:
         encoder = list(self.model.image_encoder.parameters())
         if phase.objective == "dense":
-            used = ("place.", "query.", "mask_decoder.output_upscaling.", "mask_decoder.output_hypernetworks_mlps.")
+            used = (
+                "place.",
+                "query.",
+                "mask_decoder.output_upscaling.",
+                "mask_decoder.output_hypernetworks_mlps.",
+            )
             rest = [value for key, value in self.dense.named_parameters() if key.startswith(used)]
         else:
-            rest = [*self.model.prompt_encoder.parameters(), *self.model.mask_decoder.parameters()]
+            # The dense objective holds the prompt encoder and the mask decoder.
+            rest = list(self.dense.parameters())
         groups = []
         for parameters, factor in ((encoder, phase.encoder_rate), (rest, 1.0)):
             if factor == 0:
@@ -207,14 +228,18 @@ class Trainer:
         images = batch.images.to(self.device)
         targets = [target.to(self.device) for target in batch.targets]
         train_encoder = phase.encoder_rate > 0
+        reported: dict[str, float]
         self.model.image_encoder.train(train_encoder)
-        with torch.autocast(self.device.type, self.autocast, enabled=self.autocast is not None):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             with torch.set_grad_enabled(train_encoder):
                 embedding: Tensor = self.model.image_encoder(images)
             if phase.objective == "dense":
                 loss, reported = self.dense(embedding, targets, self.generator)
             else:
                 leaf = embedding.detach().requires_grad_(train_encoder)
+                if phase.dense_weight > 0:
+                    dense_loss, _ = self.dense(leaf, targets, self.generator)
+                    (phase.dense_weight * dense_loss).backward()
                 rows = [
                     interactive_loss(
                         leaf[i : i + 1],
@@ -228,14 +253,12 @@ class Trainer:
                     )
                     for i in range(len(targets))
                 ]
-                reported = {
-                    key: float(torch.stack([row[key] for row in rows]).nanmean()) for key in rows[0]
-                }
+                reported = {key: float(torch.stack([row[key] for row in rows]).nanmean()) for key in rows[0]}
         if phase.objective == "dense":
-            loss.backward()
+            torch.autograd.backward(loss)
             return {"loss": float(loss.detach()), "first_iou": reported["iou"]}
         if train_encoder:
-            embedding.backward(leaf.grad)
+            torch.autograd.backward(embedding, leaf.grad)
         return reported
 
     @torch.no_grad()
@@ -279,7 +302,6 @@ class Trainer:
             std=PIXEL_STD,
             threads=self.config.threads,
         )
-        rows: list[dict[str, float]] = []
         begun = time.monotonic()
         parameters = [value for group in self.optimizer.param_groups for value in group["params"]]
         for batch in stream.iterate(self.step, phase.steps):
@@ -292,11 +314,11 @@ class Trainer:
                 self.optimizer.step()
             self.step += 1
             self._update_average()
-            rows.append(row | {"gradient": float(norm), "rate": rate})
+            self.rows.append(row | {"gradient": float(norm), "rate": rate})
             if self.step % self.config.log_every == 0 or self.step == phase.steps:
                 self.seconds, begun = self.seconds + time.monotonic() - begun, time.monotonic()
-                self._log(rows)
-                rows = []
+                self._log(self.rows)
+                self.rows = []
             if stopping():
                 self.seconds += time.monotonic() - begun
                 return False
@@ -317,7 +339,10 @@ class Trainer:
             writer = csv.DictWriter(file, LOG_COLUMNS)
             if new:
                 writer.writeheader()
-            writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+            # Whole numbers stay whole: a millionth step must not become 1e+06.
+            writer.writerow(
+                {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()}
+            )
         if self.report is not None:
             done = self.step + sum(phase.steps for phase in self.config.phases[: self.phase])
             self.report(row, done, sum(phase.steps for phase in self.config.phases))

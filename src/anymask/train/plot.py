@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from anymask.atomic import write_atomically
 from anymask.segment.errors import MissingPackageError
 
 
@@ -48,4 +49,4 @@ def plot_log(log: Path, picture: Path) -> None:
         axes.grid(alpha=0.3)
         for start in list(starts.values())[1:]:
             axes.axvline(start, color="grey", linewidth=0.8)
-    figure.savefig(picture, dpi=110)
+    write_atomically(picture, lambda path: figure.savefig(path, dpi=110))

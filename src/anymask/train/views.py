@@ -17,8 +17,13 @@ MEAN_COLOUR = (124, 116, 104)
 
 @dataclass(frozen=True)
 class View:
-    """One augmented image: ``image`` uint8 RGB ``[S, S, 3]``, ``targets`` uint8 coverage (0–255) of each mask on the
-    decoder's grid ``[M, S/4, S/4]``, ``boxes`` float32 ``[M, 4]`` (x0, y0, x1, y1) in view pixels."""
+    """One augmented image.
+
+    Attributes:
+        image: uint8 RGB ``[S, S, 3]``.
+        targets: uint8 coverage (0–255) of each mask on the decoder's grid ``[M, S/4, S/4]``.
+        boxes: float32 ``[M, 4]`` (x0, y0, x1, y1) in view pixels.
+    """
 
     image: NDArray[np.uint8]
     targets: NDArray[np.uint8]
@@ -68,7 +73,9 @@ def _window(
 
 def _resize(array: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     shrinking = width < array.shape[1] or height < array.shape[0]
-    resized = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    resized = cv2.resize(
+        array, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -76,7 +83,9 @@ def _change_colours(
     image: NDArray[np.uint8], strength: float, grey: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     if rng.random() < grey:
-        return np.repeat(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None], 3, axis=2)
+        return np.repeat(
+            np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None], 3, axis=2
+        )
     if strength <= 0:
         return image
     contrast = 1 + strength * rng.uniform(-1, 1)
@@ -116,11 +125,17 @@ def _paste_object(
     alpha = _resize(np.ascontiguousarray(_decode(rle)[y : y + h, x : x + w] * 255), new_w, new_h)
     if rng.random() < 0.5:
         pixels, alpha = np.ascontiguousarray(pixels[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
-    left, top = int(rng.integers(-new_w // 4, side - new_w // 2)), int(rng.integers(-new_h // 4, side - new_h // 2))
+    left, top = (
+        int(rng.integers(-new_w // 4, side - new_w // 2)),
+        int(rng.integers(-new_h // 4, side - new_h // 2)),
+    )
     x0, y0, x1, y1 = max(0, left), max(0, top), min(side, left + new_w), min(side, top + new_h)
     if x1 - x0 < 4 or y1 - y0 < 4:
         return
-    pixels, alpha = pixels[y0 - top : y1 - top, x0 - left : x1 - left], alpha[y0 - top : y1 - top, x0 - left : x1 - left]
+    pixels, alpha = (
+        pixels[y0 - top : y1 - top, x0 - left : x1 - left],
+        alpha[y0 - top : y1 - top, x0 - left : x1 - left],
+    )
     weight = alpha[..., None].astype(np.float32) / 255
     area = image[y0:y1, x0:x1]
     area[...] = (weight * pixels + (1 - weight) * area).astype(np.uint8)

@@ -1,0 +1,114 @@
+"""``anymask evaluate``: how good a model is, measured on true masks."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure a model on images with true masks.", no_args_is_help=True)
+
+
+class Split(StrEnum):
+    """Which images of a data set."""
+
+    ALL = "all"
+    TRAIN = "train"
+    VALIDATION = "validation"
+
+
+class Kind(StrEnum):
+    """How a data set is laid out."""
+
+    AUTO = "auto"
+    COCO = "coco"
+    SA1B = "sa1b"
+
+
+@app.callback()
+def evaluate() -> None:
+    """Measure a model on images with true masks."""
+
+
+@app.command()
+def clicks(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A COCO instances file, a folder with annotations.json, or a folder in SA-1B's layout."
+        ),
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="pocket, vit_b, vit_l, vit_h or a checkpoint file.")] = "pocket",
+    split: Annotated[
+        Split,
+        typer.Option(
+            help="validation: the tenth of the images whose file name has a CRC-32 divisible by 10, which "
+            "training leaves out; train: the others; all: every image."
+        ),
+    ] = Split.ALL,
+    kind: Annotated[
+        Kind,
+        typer.Option(help="Layout of the data; auto: coco for a file or a folder with annotations.json."),
+    ] = Kind.AUTO,
+    max_images: Annotated[
+        int | None, typer.Option(min=1, help="So many images, evenly spaced over the data set.")
+    ] = None,
+    max_clicks: Annotated[int, typer.Option(min=1, help="Clicks a mask at most.")] = 20,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Compare with the filled box and GrabCut.")
+    ] = True,
+    json_path: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write everything here, single masks too; - is standard output."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Let a robot segment every mask: from its box, and click by click in the middle of the largest error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from anymask import load
+    from anymask.evaluate import evaluate_clicks
+    from anymask.train.datasets import CocoDataset, InstanceDataset, Sa1bDataset
+
+    # An hour's evaluation should not be lost to a mistyped folder.
+    if json_path not in (None, "-") and not Path(str(json_path)).absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {Path(str(json_path)).parent}", param_hint="--json")
+    if kind is Kind.SA1B and images is not None:
+        raise typer.BadParameter("SA-1B's images lie beside their annotations", param_hint="--images")
+    is_sa1b = kind is Kind.SA1B or (
+        kind is Kind.AUTO and images is None and data.is_dir() and not (data / "annotations.json").is_file()
+    )
+    dataset: InstanceDataset = (
+        Sa1bDataset(data, split=split) if is_sa1b else CocoDataset(data, images, split=split)
+    )
+    segmenter = load(model, device=device, precision=precision)
+    messages = Console(stderr=True)
+    columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=messages) as progress:
+        task = progress.add_task("images", total=None)
+        report = evaluate_clicks(
+            segmenter,
+            dataset,
+            max_clicks=max_clicks,
+            max_images=max_images,
+            baselines=baselines,
+            data_name=f"{data} ({split})",
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if json_path == "-":
+        typer.echo(json.dumps(report.to_dict(rows=True), indent=1, allow_nan=False))
+        messages.print(report.table())
+        return
+    Console().print(report.table())
+    if json_path is not None:
+        report.save(json_path)

@@ -1,7 +1,7 @@
 """What several rooms' tests need: a random model that segments, and a small COCO folder."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -51,8 +51,18 @@ def random_checkpoint(random_segmenter: Segmenter, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def build_tiny() -> Callable[[int], Sam]:
+def one_thread() -> Iterator[None]:
+    """Tensors of a few numbers are slower on two threads, and on a busy machine many times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def build_tiny(one_thread: None) -> Callable[..., Sam]:
     """A builder of SAM with 32 channels instead of 256 for a given input side."""
+    del one_thread
 
     def build(side: int = 64) -> Sam:
         return Sam(

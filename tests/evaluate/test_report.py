@@ -124,11 +124,17 @@ def test_an_unwritable_report_says_where(report, tmp_path):
 def test_the_table_shows_the_figures(report):
     text = text_of(report)
     assert "fake on cups" in text
-    for label in ("IoU, box", "IoU, 1 click, best of three", "IoU, 20 clicks", "clicks to 85%", "never 90%"):
+    for label in ("IoU box", "IoU 1 click, best of 3", "IoU 20 clicks", "clicks to 85%", "never 90%"):
         assert label in text
-    for label in ("score error, box", "IoU, filled box", "box − GrabCut", "person", "±"):
+    for label in ("score error box", "IoU filled box", "box − GrabCut", "person", "0.700…0.800"):
         assert label in text
     assert "nan" not in text
+
+
+def test_the_table_fits_a_terminal_of_80_columns(report):
+    lines = text_of(report, width=80).splitlines()
+    assert len(lines) == len(text_of(report, width=200).splitlines())
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_table_without_baselines():

@@ -22,7 +22,10 @@ from anymask.models.sam import Sam
 WIDTHS = {"vit_b": (768, 12), "vit_l": (1024, 16), "vit_h": (1280, 16)}
 
 RENAMED = (
-    (r"^shared_image_embedding\.positional_embedding$", "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"),
+    (
+        r"^shared_image_embedding\.positional_embedding$",
+        "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    ),
     (r"^vision_encoder\.patch_embed\.projection\.", "image_encoder.patch_embed.proj."),
     (r"^vision_encoder\.layers\.(\d+)\.layer_norm(\d)\.", r"image_encoder.blocks.\1.norm\2."),
     (r"^vision_encoder\.layers\.(\d+)\.", r"image_encoder.blocks.\1."),
@@ -40,9 +43,15 @@ RENAMED = (
     (r"^mask_decoder\.upscale_conv1\.", "mask_decoder.output_upscaling.0."),
     (r"^mask_decoder\.upscale_layer_norm\.", "mask_decoder.output_upscaling.1."),
     (r"^mask_decoder\.upscale_conv2\.", "mask_decoder.output_upscaling.3."),
-    (r"^mask_decoder\.transformer\.layers\.(\d+)\.layer_norm(\d)\.", r"mask_decoder.transformer.layers.\1.norm\2."),
+    (
+        r"^mask_decoder\.transformer\.layers\.(\d+)\.layer_norm(\d)\.",
+        r"mask_decoder.transformer.layers.\1.norm\2.",
+    ),
     (r"^mask_decoder\.transformer\.layer_norm_final_attn\.", "mask_decoder.transformer.norm_final_attn."),
-    (r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.layers\.0\.", r"\1.layers.1."),
+    (
+        r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.layers\.0\.",
+        r"\1.layers.1.",
+    ),
     (r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.proj_in\.", r"\1.layers.0."),
     (r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))\.proj_out\.", r"\1.layers.2."),
 )
@@ -79,7 +88,9 @@ def randomise(model: nn.Module, seed: int) -> None:
             parameter.copy_(noise * parameter[0].numel() ** -0.5)
 
 
-def reference_model(name: str, image_size: int, depth: int, global_blocks: tuple[int, ...], seed: int) -> SamModel:
+def reference_model(
+    name: str, image_size: int, depth: int, global_blocks: tuple[int, ...], seed: int
+) -> SamModel:
     dim, heads = WIDTHS[name]
     config = SamConfig(
         vision_config={
@@ -105,7 +116,11 @@ def our_model(name: str, image_size: int, depth: int, global_blocks: tuple[int, 
     dim, heads = WIDTHS[name]
     with torch.device("meta"):
         encoder = ImageEncoderViT(
-            img_size=image_size, embed_dim=dim, num_heads=heads, depth=depth, global_attn_indexes=global_blocks
+            img_size=image_size,
+            embed_dim=dim,
+            num_heads=heads,
+            depth=depth,
+            global_attn_indexes=global_blocks,
         )
     return assemble(encoder.to_empty(device="cpu"), image_size).eval()
 

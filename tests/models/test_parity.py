@@ -1,4 +1,4 @@
-"""Our networks against transformers' with the same random weights: absolute errors, outputs being of size 1 to 10."""
+"""Our networks against transformers' with the same random weights; errors are absolute, outputs 1 to 10."""
 
 import itertools
 
@@ -8,11 +8,7 @@ import torch
 from models.parity import Pair, make_pair, reference_decode
 
 TOLERANCE = 1e-4
-KINDS = [
-    kinds
-    for count in (1, 2, 3)
-    for kinds in itertools.combinations(("points", "box", "mask"), count)
-]
+KINDS = [kinds for count in (1, 2, 3) for kinds in itertools.combinations(("points", "box", "mask"), count)]
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_a_foreign_state_dict_is_named():
 
 @pytest.mark.parametrize("lookup", [model_spec, build_model])
 def test_an_unknown_model_is_answered_with_the_known_ones(lookup):
-    with pytest.raises(UnknownModelError, match="'vit_x'.*pocket, vit_b, vit_l, vit_h") as caught:
+    with pytest.raises(UnknownModelError, match=r"'vit_x'.*pocket, vit_b, vit_l, vit_h") as caught:
         lookup("vit_x")
     assert isinstance(caught.value, AnymaskError)
     assert isinstance(caught.value, ValueError)
@@ -71,7 +71,9 @@ def test_pocket_answers_at_its_own_and_at_another_size(image_size, side):
     assert embedding.shape == (2, 256, side // 16, side // 16)
     points = (torch.tensor([[[9.0, 9.0]], [[50.0, 60.0]], [[70.0, 8.0]]]), torch.ones(3, 1))
     sparse, dense = model.prompt_encoder(points, None, None)
-    logits, scores = model.mask_decoder(embedding[:1], model.prompt_encoder.get_dense_pe(), sparse, dense, True)
+    logits, scores = model.mask_decoder(
+        embedding[:1], model.prompt_encoder.get_dense_pe(), sparse, dense, True
+    )
     assert logits.shape == (3, 3, side // 4, side // 4)
     assert scores.shape == (3, 3)
     assert model.prompt_encoder.mask_input_size == (side // 4, side // 4)

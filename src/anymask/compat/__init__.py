@@ -1,0 +1,1 @@
+"""Other packages' names over anymask, for code that was written for them."""

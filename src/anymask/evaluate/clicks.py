@@ -72,8 +72,9 @@ def evaluate_clicks(
     box, one mask in answer. Click by click: see :mod:`anymask.evaluate.robot` for where the robot clicks. The
     first click is answered by three masks, of which the one with the best predicted score goes on; every
     later answer is a single mask from all clicks so far and, with ``refine_with_mask``, the logits of the
-    answer before. The robot stops at ``max_clicks``, when nothing is wrong any more, or when every threshold
-    was reached and five clicks are done; the IoU after more clicks is then the one it stopped at.
+    answer before. The robot stops at ``max_clicks``, when no pixel that it did not click is wrong any more,
+    or when every threshold was reached and five clicks are done; the IoU after more clicks is then the one it
+    stopped at.
 
     Each image is encoded once, and its masks proceed side by side in shared decoder batches.
 
@@ -81,7 +82,7 @@ def evaluate_clicks(
         segmenter: the model.
         dataset: images with true masks. Sizes are those of its images as they are.
         max_clicks: clicks a mask at most, at least 1.
-        thresholds: IoU in (0, 1] to be reached, for the number of clicks.
+        thresholds: IoU in (0, 1] to be reached, for the number of clicks; with none, the robot goes on.
         max_masks_per_image: of an image with more, so many drawn at random, always the same; None for all.
         max_images: so many images, evenly spaced over the data set; None for all.
         min_area: pixels that a true mask must have to count, at least 1.
@@ -105,22 +106,24 @@ def evaluate_clicks(
         baselines=baselines,
     )
     _check(settings)
-    indices = range(len(dataset))
-    if max_images is not None and max_images < len(indices):
-        indices_chosen = [int(place * len(indices) / max_images) for place in range(max_images)]
-    else:
-        indices_chosen = list(indices)
+    chosen = list(range(len(dataset)))
+    if max_images is not None and max_images < len(chosen):
+        chosen = [place * len(chosen) // max_images for place in range(max_images)]
     rows: list[MaskRow] = []
-    with ThreadPoolExecutor(min(GRAB_CUT_THREADS, os.cpu_count() or 1)) as pool:
-        for done, index in enumerate(indices_chosen):
+    pool = ThreadPoolExecutor(min(GRAB_CUT_THREADS, os.cpu_count() or 1))
+    try:
+        for done, index in enumerate(chosen):
             if progress is not None:
-                progress(done, len(indices_chosen))
+                progress(done, len(chosen))
             rows += _evaluate_image(segmenter, dataset, index, settings, pool)
+    finally:
+        # An error or Ctrl-C should not wait for the cuts of hundreds of masks.
+        pool.shutdown(cancel_futures=True)
     if progress is not None:
-        progress(len(indices_chosen), len(indices_chosen))
+        progress(len(chosen), len(chosen))
     if not rows:
         raise EvaluationError(
-            f"nothing to evaluate: {len(indices_chosen)} images hold no mask of at least {min_area} pixels; "
+            f"nothing to evaluate: {len(chosen)} images hold no mask of at least {min_area} pixels; "
             "choose another split or data set, or a smaller min_area"
         )
     return ClickReport(segmenter.name, data_name, settings, rows)
@@ -159,8 +162,9 @@ class _Session:
         count = len(self.ious)
         if count < min(CLICKS_BEFORE_STOPPING, settings.max_clicks):
             return False
-        reached = all(max(self.ious) >= threshold for threshold in settings.thresholds)
-        return count >= settings.max_clicks or reached
+        if count >= settings.max_clicks:
+            return True
+        return bool(settings.thresholds) and max(self.ious) >= max(settings.thresholds)
 
 
 def _evaluate_image(
@@ -193,9 +197,9 @@ def _evaluate_image(
             f"{truth.size[0]}; the annotations belong to another version of the image"
         )
     categories = dataset.categories(index)
-    cuts: list[Future[NDArray[np.bool_]]] = []
+    cuts: list[Future[float]] = []
     if settings.baselines:
-        cuts = [pool.submit(grab_cut, image, truth.boxes[position].tolist()) for position in chosen]
+        cuts = [pool.submit(_grab_cut_iou, image, truth, int(position)) for position in chosen]
     encoded = segmenter.encode(image)
     rows = []
     for start in range(0, len(chosen), MASKS_AT_A_TIME):
@@ -206,11 +210,11 @@ def _evaluate_image(
         )
         _click(encoded, sessions, settings)
         for at, (position, session, box_answer) in enumerate(zip(positions, sessions, boxed, strict=True)):
-            box = truth.boxes[position].tolist()
             against: dict[str, Any] = {}
             if settings.baselines:
-                against["filled_box_iou"] = _iou(filled_box(box, truth.size), session.target)
-                against["grab_cut_iou"] = _iou(cuts[start + at].result(), session.target)
+                filled = filled_box(truth.boxes[position].tolist(), truth.size)
+                against["filled_box_iou"] = _iou(filled, session.target)
+                against["grab_cut_iou"] = cuts[start + at].result()
             rows.append(
                 MaskRow(
                     image=name,
@@ -226,6 +230,10 @@ def _evaluate_image(
                 )
             )
     return rows
+
+
+def _grab_cut_iou(image: NDArray[np.uint8], truth: Masks, position: int) -> float:
+    return _iou(grab_cut(image, truth.boxes[position].tolist()), truth.mask(position))
 
 
 def _click(encoded: PromptedImage, sessions: Sequence[_Session], settings: ClickSettings) -> None:

@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from anymask.atomic import write_atomically
@@ -223,21 +224,22 @@ class ClickReport:
             raise ReportError(f"cannot write the report {path}: {error.strerror or error}") from error
 
     def table(self) -> Table:
-        """Return the figures as a table for the terminal: one column a group, the interval for all masks."""
+        """Return the figures as a table for the terminal: a column a group, and the interval of all masks."""
         table = Table(
             title=f"{self.model} on {self.data}" if self.data else self.model,
-            caption="± half the 95% interval over images. Sizes: below 32², below 96², the rest, in pixels.",
+            caption="95%: interval of all, over images. Areas: below 32², 96² pixels, the rest.",
+            box=box.SIMPLE,
+            padding=0,
+            show_edge=False,
         )
-        table.add_column("")
-        table.add_column("all", justify="right", no_wrap=True)
-        others = [name for name in self.groups if name != "all"]
-        for name in others:
-            table.add_column(name, justify="right", no_wrap=True)
-        columns = [self.groups["all"], *(self.groups[name] for name in others)]
+        columns = list(self.groups.values())
+        first, *others = self.groups
+        for header in ("", first, "95%", *others):
+            table.add_column(header, justify="right" if header else "left", no_wrap=bool(header))
         for section in _table_sections(columns):
             for label, figures, digits in section:
-                cells = [_cell(figure, digits, spread=at == 0) for at, figure in enumerate(figures)]
-                table.add_row(label, *cells)
+                means = [_mean(figure, digits) for figure in figures]
+                table.add_row(label, means[0], _ends(figures[0], digits), *means[1:])
             table.add_section()
         return table
 
@@ -317,14 +319,14 @@ def _table_sections(columns: Sequence[GroupSummary]) -> list[list[tuple[str, lis
         reach.append((f"clicks to {key}%", [column.clicks_to_reach[key].clicks for column in columns], 2))
         reach.append((f"never {key}%", [column.clicks_to_reach[key].never for column in columns], 3))
     scores: list[tuple[str, list[_Figure], int]] = []
-    for key, label in (("box", "box"), ("click_1", "1 click"), ("click_1_all", "1 click, all three")):
+    for key, label in (("box", "box"), ("click_1", "1 click"), ("click_1_all", "all 3")):
         honesty = [column.scores[key] for column in columns]
-        scores.append((f"score error, {label}", [one.absolute_error for one in honesty], 3))
-        scores.append((f"score rank, {label}", [one.rank_correlation for one in honesty], 2))
+        scores.append((f"score error {label}", [one.absolute_error for one in honesty], 3))
+        scores.append((f"score rank {label}", [one.rank_correlation for one in honesty], 2))
     beside: list[tuple[str, list[_Figure], int]] = []
     for key, label in (("filled_box", "filled box"), ("grab_cut", "GrabCut")):
         if key in first.baselines:
-            beside.append((f"IoU, {label}", [column.baselines[key] for column in columns], 3))
+            beside.append((f"IoU {label}", [column.baselines[key] for column in columns], 3))
             differences: list[_Figure] = [column.differences[f"box_minus_{key}"] for column in columns]
             beside.append((f"box − {label}", differences, 3))
     return [section for section in (*sections, reach, scores, beside) if section]
@@ -332,17 +334,19 @@ def _table_sections(columns: Sequence[GroupSummary]) -> list[list[tuple[str, lis
 
 def _iou_label(key: str) -> str:
     if key == "box":
-        return "IoU, box"
+        return "IoU box"
     count = key.split("_")[1]
-    best = ", best of three" if key.endswith("best") else ""
-    return f"IoU, {count} click{'' if count == '1' else 's'}{best}"
+    best = ", best of 3" if key.endswith("best") else ""
+    return f"IoU {count} click{'' if count == '1' else 's'}{best}"
 
 
-def _cell(value: _Figure, digits: int, spread: bool) -> str:
-    mean = value.mean if isinstance(value, Interval) else value
-    if not np.isfinite(mean):
-        return "–"
-    text = f"{mean:,.{digits}f}"
-    if spread and isinstance(value, Interval) and np.isfinite(value.high):
-        text += f" ±{(value.high - value.low) / 2:.{digits}f}"
-    return text
+def _mean(figure: _Figure, digits: int) -> str:
+    mean = figure.mean if isinstance(figure, Interval) else figure
+    return f"{mean:,.{digits}f}" if np.isfinite(mean) else "–"
+
+
+def _ends(figure: _Figure, digits: int) -> str:
+    # A half width after ± would mislead: intervals of shares near 0 or 1 are lopsided.
+    if not isinstance(figure, Interval) or not np.isfinite(figure.high):
+        return ""
+    return f"{figure.low:.{digits}f}…{figure.high:.{digits}f}"

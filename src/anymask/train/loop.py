@@ -105,16 +105,15 @@ class Trainer:
         return self.folder / "checkpoint.pt"
 
     def _resume(self) -> None:
-        if not self.checkpoint.is_file():
-            return
-        try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            self._restore(state)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"cannot carry on from {self.checkpoint}, which is damaged or of another configuration: "
-                f"{str(error).splitlines()[0]}; give another output folder, or delete it to begin anew"
-            ) from error
+        if self.checkpoint.is_file():
+            try:
+                self._restore(torch.load(self.checkpoint, map_location="cpu", weights_only=True))
+            except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+                reason = next(iter(str(error).splitlines()), "it ends too early")
+                raise CheckpointError(
+                    f"cannot carry on from {self.checkpoint}, which is damaged or of another configuration: "
+                    f"{reason}; give another output folder, or delete it to begin anew"
+                ) from error
         self._cut_log()
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -46,9 +46,7 @@ def assert_close(first: Masks, second: Masks) -> None:
 
 
 def ask(photo: EncodedImage, prompt: Prompt) -> Masks:
-    return photo.segment(
-        prompt.points, prompt.labels, prompt.box, prompt.mask, multimask=prompt.multimask
-    )
+    return photo.segment(prompt.points, prompt.labels, prompt.box, prompt.mask, multimask=prompt.multimask)
 
 
 def test_many_prompts_at_once_are_the_prompts_one_by_one(photo: EncodedImage) -> None:
@@ -82,7 +80,7 @@ def test_the_best_comes_first_with_its_own_logits(photo: EncodedImage) -> None:
     assert answered.logits.shape == (16, 128, 128)
     full = photo.frame.restore_logits(torch.from_numpy(answered.logits)[None])[0] > 0
     np.testing.assert_array_equal(answered.decode(), full.numpy())
-    assert 0 < answered.areas.max()
+    assert answered.areas.max() > 0
 
 
 def test_a_mask_goes_back_in_with_its_logits(photo: EncodedImage) -> None:
@@ -127,10 +125,10 @@ def test_facts_of_an_encoded_image(photo: EncodedImage, random_segmenter: Segmen
     assert photo.segmenter is random_segmenter
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_encoding_many_equals_encoding_each(random_segmenter: Segmenter, batch_size: int) -> None:
+def test_encoding_many_equals_encoding_each(random_segmenter: Segmenter) -> None:
     images = [synthetic_scene(seed, 40 + 20 * seed, 100).image for seed in range(3)]
-    found = list(random_segmenter.encode_many(iter(images), batch_size=batch_size))
+    # Two in one batch and a batch that is not full.
+    found = list(random_segmenter.encode_many(iter(images), batch_size=2))
     assert [photo.size for photo in found] == [(40, 100), (60, 100), (80, 100)]
     for image, one in zip(images, found, strict=True):
         alone = random_segmenter.encode(image)
@@ -168,7 +166,7 @@ def test_an_embedding_survives_its_file(
     assert again.size == photo.size
     assert again.image is None
     assert torch.equal(again.embedding, photo.embedding)
-    assert again.segment_many(prompts()) == photo.segment_many(prompts())
+    assert again.segment_many(prompts()[:4]) == photo.segment_many(prompts()[:4])
 
 
 def facts_and_tensors(photo: EncodedImage, path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -217,7 +215,7 @@ def test_embeddings_that_cannot_be_used(
     refused("is damaged: its embedding must be finite")
     save_file(tensors, path, {"anymask": json.dumps({**facts, "side": 1024})})
     refused("was made by another model .*input 1024")
-    with pytest.raises(EmbeddingError, match="no embedding at .*: no such file"):
+    with pytest.raises(EmbeddingError, match=r"no embedding at .*: no such file"):
         EncodedImage.load(tmp_path / "none.safetensors", random_segmenter)
     save_file(tensors, path, good)
     assert EncodedImage.load(path, random_segmenter).size == (90, 120)
@@ -227,7 +225,9 @@ def test_an_embedding_of_another_model_is_refused(photo: EncodedImage, tmp_path:
     photo.save(tmp_path / "a.safetensors")
     torch.manual_seed(99)
     other = load(build_model("pocket"), device="cpu")
-    with pytest.raises(EmbeddingError, match=r"was made by another model \(custom, weights .*encode the image"):
+    with pytest.raises(
+        EmbeddingError, match=r"was made by another model \(custom, weights .*encode the image"
+    ):
         EncodedImage.load(tmp_path / "a.safetensors", other)
 
 

@@ -27,7 +27,7 @@ def encode(**given_prompt: Any) -> EncodablePrompt:
     ("prompt", "message"),
     [
         ({}, "an empty prompt: give points, a box or a mask"),
-        ({"labels": [1]}, "labels were given without points"),
+        ({"labels": [1]}, "an empty prompt"),
         ({"box": (1, 2, 3, 4), "labels": [1]}, "labels were given without points"),
         ({"points": "here"}, "points must be numbers, not 'here'"),
         ({"points": [(1, 2), (3,)]}, "points must be numbers"),

@@ -114,7 +114,9 @@ def test_gradients_are_those_of_one_loss_in_one_piece(
             torch.testing.assert_close(gradient, value.grad, rtol=1e-3, atol=2e-6)
 
 
-def count_rounds(network: Sam, objects: tuple[Tensor, Tensor], settings: InteractiveSettings, seed: int) -> Any:
+def count_rounds(
+    network: Sam, objects: tuple[Tensor, Tensor], settings: InteractiveSettings, seed: int
+) -> Any:
     """The number of prompt tokens, and whether a mask was fed back, in each round."""
     rounds = []
     decode = network.mask_decoder.decode
@@ -145,9 +147,7 @@ def test_the_paper_s_schedule_has_eleven_rounds(network: Sam, objects: tuple[Ten
     assert len(places) > 3
 
 
-def test_mask_only_rounds_are_fed_even_without_feedback(
-    network: Sam, objects: tuple[Tensor, Tensor]
-) -> None:
+def test_mask_only_rounds_are_fed_even_without_feedback(network: Sam, objects: tuple[Tensor, Tensor]) -> None:
     rounds = count_rounds(network, objects, InteractiveSettings(points=2, mask_only=1, feedback=0.0), 0)
     fed = [fed for _, fed in rounds]
     assert len(rounds) == 4

@@ -43,7 +43,8 @@ def _read_pickle(path: Path) -> Any:
             f"{path} holds more than tensors, and a pickle can run code: only plain state dicts are loaded; "
             "save the model's state_dict() instead"
         ) from error
-    except Exception as error:  # a damaged pickle makes torch.load raise nearly anything, often without a message
+    # A damaged pickle makes torch.load raise nearly anything, often without a message.
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is truncated or damaged: {reason}") from error
 

@@ -12,14 +12,15 @@ import statistics
 import time
 from collections.abc import Callable
 
-import anymask
 import numpy as np
 import torch
-from anymask.models.registry import build_model
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from transformers import SamConfig, SamModel, SamVisionConfig
+
+import anymask
+from anymask.models.registry import build_model
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -28,7 +29,9 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compare(reference: Callable[[], object], ours: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
+def compare(
+    reference: Callable[[], object], ours: Callable[[], object], repeats: int
+) -> tuple[list[float], list[float]]:
     reference(), ours()
     pairs = [(seconds(reference), seconds(ours)) for _ in range(repeats)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -118,7 +121,9 @@ def main() -> None:
     plain, auto = compare(lambda: pocket.encode(full), lambda: pocket_auto.encode(full), options.repeats)
     row(f"pocket: encode a 1800x1200 photo, float32 / {str(pocket_auto.precision)[6:]}", plain, auto)
     one, box = compare(
-        lambda: photo.segment(points=[(900, 600)]), lambda: photo.segment(box=(300, 200, 1500, 1000)), options.repeats
+        lambda: photo.segment(points=[(900, 600)]),
+        lambda: photo.segment(box=(300, 200, 1500, 1000)),
+        options.repeats,
     )
     row("pocket: click to three full-size masks / box to one", one, box)
     Console(width=110).print(table)

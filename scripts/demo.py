@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+from PIL import Image
+
 import anymask
 from anymask.draw import overlay
 from anymask.formats import to_record, write_folder
 from anymask.segment.pixels import read_image
-from PIL import Image
 
 # Public-domain photographs that scikit-image carries, with prompts for an object in each.
 SAMPLES = {

@@ -25,9 +25,7 @@ from anymask.train.synthetic import synthetic_scene
 
 def pytest_configure(config: pytest.Config) -> None:
     # pycocotools' compiled arrays are older than NumPy 2; nothing of ours can change that.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning"
-    )
+    config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")

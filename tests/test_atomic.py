@@ -29,9 +29,7 @@ def test_the_file_is_written_beside_and_renamed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt])
-def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.json"
     target.write_text("old")
 

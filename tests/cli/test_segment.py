@@ -135,9 +135,7 @@ def test_the_folder_holds_the_masks(photo_path: Path, loaded: Segmenter) -> None
     assert done.exit_code == 0
     assert done.stdout == ""
     assert "3 masks, " in done.stderr
-    expected = loaded.encode(photo_path).segment(
-        [(60, 45), (10, 10)], [1, 0], (30, 20, 90, 70), multimask=True
-    )
+    expected = loaded.encode(photo_path).segment([(60, 45), (10, 10)], [1, 0], (30, 20, 90, 70), multimask=True)
     for index, mask in enumerate(expected.decode()):
         pixels = np.asarray(Image.open(folder / f"photo-mask-{index}.png"))
         np.testing.assert_array_equal(pixels, mask * 255)
@@ -150,9 +148,7 @@ def test_the_folder_holds_the_masks(photo_path: Path, loaded: Segmenter) -> None
         assert overlay.size == (120, 90)
 
 
-def test_the_folder_is_called_out(
-    photo_path: Path, loaded: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_is_called_out(photo_path: Path, loaded: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     del loaded
     monkeypatch.chdir(photo_path.parent)
     assert run("photo.png", "-b", "30,20,90,70").exit_code == 0
@@ -160,9 +156,7 @@ def test_the_folder_is_called_out(
     assert len(list(Path("out").glob("photo-mask-*.png"))) == 1
 
 
-def test_json_into_a_file_makes_no_folder(
-    photo_path: Path, loaded: Segmenter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_into_a_file_makes_no_folder(photo_path: Path, loaded: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photo_path.parent)
     assert run("photo.png", "-b", "30,20,90,70", "--json", "a.json").stdout == ""
     expected = loaded.encode(photo_path).segment(box=(30, 20, 90, 70))

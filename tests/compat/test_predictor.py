@@ -53,9 +53,7 @@ def test_the_embedding_is_that_of_the_published_algorithm(predictor, published):
     ],
     ids=lambda kinds: "+".join(sorted(kinds)),
 )
-def test_predictions_are_those_of_the_published_algorithm(
-    predictor, published, mask_input, image, kinds, multimask
-):
+def test_predictions_are_those_of_the_published_algorithm(predictor, published, mask_input, image, kinds, multimask):
     points, labels = (POINTS, LABELS) if "points" in kinds else (None, None)
     box = BOX if "box" in kinds else None
     mask = mask_input if "mask" in kinds else None

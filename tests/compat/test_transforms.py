@@ -32,14 +32,10 @@ def test_images_are_scaled_as_pillow_does(shape):
 def test_a_view_with_reversed_channels_is_scaled():
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     transform = ResizeLongestSide(64)
-    np.testing.assert_array_equal(
-        transform.apply_image(image[..., ::-1]), transform.apply_image(image)[..., ::-1]
-    )
+    np.testing.assert_array_equal(transform.apply_image(image[..., ::-1]), transform.apply_image(image)[..., ::-1])
 
 
-@pytest.mark.parametrize(
-    "wrong", [np.zeros((4, 4, 3)), np.zeros((1, 4, 4, 3), np.uint8), np.zeros(4, np.uint8)]
-)
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((1, 4, 4, 3), np.uint8), np.zeros(4, np.uint8)])
 def test_other_arrays_are_refused(wrong):
     with pytest.raises(TypeError, match=r"must be a uint8 array \[H, W, 3\]"):
         ResizeLongestSide(64).apply_image(wrong)

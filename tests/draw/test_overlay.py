@@ -70,9 +70,7 @@ def test_masks_are_blended_with_the_picture_and_small_ones_lie_on_top(image, mas
     assert painted[50, 50].tolist() == [68, 68, 92]
     assert painted[5, 5].tolist() == [90, 90, 90]
     assert (image == 90).all(), "the picture given must not change"
-    assert (
-        overlay(image, masks[::-1], alpha=0.25, contours=False, colors=[(0, 0, 100), (200, 0, 0)]) == painted
-    ).all()
+    assert (overlay(image, masks[::-1], alpha=0.25, contours=False, colors=[(0, 0, 100), (200, 0, 0)]) == painted).all()
 
 
 def test_full_and_no_opacity(image, masks):
@@ -84,9 +82,7 @@ def test_full_and_no_opacity(image, masks):
 def test_contours_follow_the_edge_and_stay_near_it(image, masks):
     with_lines = overlay(image, masks[0], alpha=0)
     changed = (with_lines != image).any(axis=2)
-    edge = cv2.morphologyEx(
-        masks.mask(0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), dtype=np.uint8)
-    )
+    edge = cv2.morphologyEx(masks.mask(0).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), dtype=np.uint8))
     assert changed[edge > 0].mean() > 0.5
     assert not changed[cv2.dilate(edge, np.ones((3, 3), dtype=np.uint8)) == 0].any()
 

@@ -11,9 +11,7 @@ def disc():
     generator = np.random.default_rng(0)
     rows, columns = np.mgrid[:80, :100]
     mask = (rows - 40) ** 2 + (columns - 50) ** 2 < 20**2
-    image = np.where(mask[..., None], [220, 200, 40], [20, 40, 160]) + generator.integers(
-        -15, 16, (80, 100, 3)
-    )
+    image = np.where(mask[..., None], [220, 200, 40], [20, 40, 160]) + generator.integers(-15, 16, (80, 100, 3))
     y, x = np.nonzero(mask)
     return image.clip(0, 255).astype(np.uint8), mask, (x.min(), y.min(), x.max() + 1, y.max() + 1)
 

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 import anymask
 from anymask.cli.evaluate import app
 from anymask.evaluate import evaluate_clicks
+from anymask.formats.datasets import CocoDataset, DatasetError, is_validation_name
 from anymask.models.registry import build_model
 from anymask.segment.masks import Masks
-from anymask.train.datasets import CocoDataset, DatasetError, is_validation_name
 
 SHARED_COCO = Path(__file__).parents[3] / "shared" / "data" / "coco"
 
@@ -70,9 +70,7 @@ def run_command(*arguments):
 
 def test_the_command_writes_table_and_json(coco_folder, tmp_path):
     checkpoint, output = tmp_path / "pocket.safetensors", tmp_path / "report.json"
-    save_file(
-        {key: value.contiguous() for key, value in build_model("pocket").state_dict().items()}, checkpoint
-    )
+    save_file({key: value.contiguous() for key, value in build_model("pocket").state_dict().items()}, checkpoint)
     common = ("--model", checkpoint, "--max-clicks", 2, "--device", "cpu", "--precision", "float32")
     result = run_command("--data", coco_folder, *common, "--split", "validation", "--json", output)
     assert result.exit_code == 0, result.output

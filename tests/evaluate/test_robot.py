@@ -89,9 +89,7 @@ def test_a_single_pixel_and_a_non_contiguous_mask():
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 10_000), st.integers(1, 14), st.integers(1, 14), st.floats(0.05, 0.95), st.integers(0, 3)
-)
+@given(st.integers(0, 10_000), st.integers(1, 14), st.integers(1, 14), st.floats(0.05, 0.95), st.integers(0, 3))
 def test_agrees_with_brute_force(seed, height, width, density, times):
     generator = np.random.default_rng(seed)
     # Blurred noise has regions with an inside; plain noise would only have specks.

@@ -88,9 +88,7 @@ def randomise(model: nn.Module, seed: int) -> None:
             parameter.copy_(noise * parameter[0].numel() ** -0.5)
 
 
-def reference_model(
-    name: str, image_size: int, depth: int, global_blocks: tuple[int, ...], seed: int
-) -> SamModel:
+def reference_model(name: str, image_size: int, depth: int, global_blocks: tuple[int, ...], seed: int) -> SamModel:
     dim, heads = WIDTHS[name]
     config = SamConfig(
         vision_config={

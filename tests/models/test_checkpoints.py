@@ -172,18 +172,14 @@ def test_a_checkpoint_of_a_larger_model_is_refused_and_nothing_changes(tmp_path)
 def test_one_tensor_of_another_shape_is_named(model):
     state = dict(model.state_dict())
     state["mask_decoder.iou_token.weight"] = torch.zeros(2, 256)
-    with pytest.raises(
-        CheckpointError, match=r"mask_decoder\.iou_token\.weight is \(2, 256\), wanted \(1, 256\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"mask_decoder\.iou_token\.weight is \(2, 256\), wanted \(1, 256\)"):
         load_into(model, state, "vit_b", "a file")
 
 
 def test_one_missing_tensor_is_named(model):
     state = dict(model.state_dict())
     del state["mask_decoder.iou_token.weight"]
-    with pytest.raises(
-        CheckpointError, match=r"1 tensors are missing \(first mask_decoder\.iou_token\.weight\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"1 tensors are missing \(first mask_decoder\.iou_token\.weight\)"):
         load_into(model, state, "vit_b", "a file")
 
 
@@ -201,9 +197,7 @@ def test_a_foreign_checkpoint_is_called_foreign(model):
 def test_weights_are_looked_for_in_the_folder_that_the_user_sets(monkeypatch, tmp_path):
     monkeypatch.setenv("ANYMASK_HOME", str(tmp_path))
     assert weights_folder() == tmp_path
-    with pytest.raises(
-        CheckpointError, match=r"vit_b are not here: download https://.*sam_vit_b_01ec64\.pth"
-    ):
+    with pytest.raises(CheckpointError, match=r"vit_b are not here: download https://.*sam_vit_b_01ec64\.pth"):
         locate("vit_b")
     (tmp_path / "sam_vit_b_01ec64.pth").touch()
     assert locate("vit_b") == tmp_path / "sam_vit_b_01ec64.pth"

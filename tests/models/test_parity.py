@@ -158,9 +158,7 @@ def test_several_prompts_on_each_of_several_images(pair):
     embeddings = pair.ours.image_encoder(batch)
     sparse = torch.stack([pair.ours.prompt_encoder(given, None, None)[0] for given in points])
     dense = pair.ours.prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1, 1, 1)
-    logits, scores = pair.ours.mask_decoder.decode(
-        embeddings, pair.ours.prompt_encoder.get_dense_pe(), sparse, dense
-    )
+    logits, scores = pair.ours.mask_decoder.decode(embeddings, pair.ours.prompt_encoder.get_dense_pe(), sparse, dense)
     assert_near(logits[:, :, 1:], expected.pred_masks, "the logits")
     assert_near(scores[:, :, 1:], expected.iou_scores, "the predicted IoU")
 
@@ -177,9 +175,7 @@ def test_one_prompt_on_each_of_several_images_by_the_published_signature(pair):
             prompts[1][index : index + 1],
             prompts[2][index : index + 1],
         )
-        expected_logits, expected_scores = reference_decode(
-            pair.reference, embeddings[index : index + 1], *one, True
-        )
+        expected_logits, expected_scores = reference_decode(pair.reference, embeddings[index : index + 1], *one, True)
         assert_near(logits[index : index + 1], expected_logits, "the logits")
         assert_near(scores[index : index + 1], expected_scores, "the predicted IoU")
 

@@ -71,9 +71,7 @@ def test_pocket_answers_at_its_own_and_at_another_size(image_size, side):
     assert embedding.shape == (2, 256, side // 16, side // 16)
     points = (torch.tensor([[[9.0, 9.0]], [[50.0, 60.0]], [[70.0, 8.0]]]), torch.ones(3, 1))
     sparse, dense = model.prompt_encoder(points, None, None)
-    logits, scores = model.mask_decoder(
-        embedding[:1], model.prompt_encoder.get_dense_pe(), sparse, dense, True
-    )
+    logits, scores = model.mask_decoder(embedding[:1], model.prompt_encoder.get_dense_pe(), sparse, dense, True)
     assert logits.shape == (3, 3, side // 4, side // 4)
     assert scores.shape == (3, 3)
     assert model.prompt_encoder.mask_input_size == (side // 4, side // 4)

@@ -175,8 +175,7 @@ def test_gradients_reach_every_part(model):
     still = {
         name
         for name, parameter in trained.named_parameters()
-        if (parameter.grad is None or not parameter.grad.any())
-        and not name.endswith("token_to_image.k_proj.bias")
+        if (parameter.grad is None or not parameter.grad.any()) and not name.endswith("token_to_image.k_proj.bias")
     }
     assert still == set()
 

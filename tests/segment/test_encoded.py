@@ -156,9 +156,7 @@ def test_images_of_every_shape(random_segmenter: Segmenter, height: int, width: 
     assert masks.decode().shape == (5, height, width)
 
 
-def test_an_embedding_survives_its_file(
-    photo: EncodedImage, random_segmenter: Segmenter, tmp_path: Path
-) -> None:
+def test_an_embedding_survives_its_file(photo: EncodedImage, random_segmenter: Segmenter, tmp_path: Path) -> None:
     path = tmp_path / "truck.embedding.safetensors"
     photo.save(path)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -181,9 +179,7 @@ def facts_and_tensors(photo: EncodedImage, path: Path) -> tuple[dict[str, Any], 
     return facts, load_file(path)
 
 
-def test_embeddings_that_cannot_be_used(
-    photo: EncodedImage, random_segmenter: Segmenter, tmp_path: Path
-) -> None:
+def test_embeddings_that_cannot_be_used(photo: EncodedImage, random_segmenter: Segmenter, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     facts, tensors = facts_and_tensors(photo, path)
 
@@ -225,9 +221,7 @@ def test_an_embedding_of_another_model_is_refused(photo: EncodedImage, tmp_path:
     photo.save(tmp_path / "a.safetensors")
     torch.manual_seed(99)
     other = load(build_model("pocket"), device="cpu")
-    with pytest.raises(
-        EmbeddingError, match=r"was made by another model \(custom, weights .*encode the image"
-    ):
+    with pytest.raises(EmbeddingError, match=r"was made by another model \(custom, weights .*encode the image"):
         EncodedImage.load(tmp_path / "a.safetensors", other)
 
 

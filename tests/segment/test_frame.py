@@ -33,9 +33,7 @@ def test_points_are_scaled_by_the_ratio_of_rounded_sizes():
     points = frame.to_model([[[500, 375], [1800, 1199]]])
     assert points.dtype == np.float32
     assert points.shape == (1, 2, 2)
-    expected = np.array(
-        [[[500 * (1024 / 1801), 375 * (682 / 1200)], [1800 * (1024 / 1801), 1199 * (682 / 1200)]]]
-    )
+    expected = np.array([[[500 * (1024 / 1801), 375 * (682 / 1200)], [1800 * (1024 / 1801), 1199 * (682 / 1200)]]])
     np.testing.assert_array_equal(points, expected.astype(np.float32))
 
 

@@ -42,9 +42,7 @@ def test_columns_are_computed_from_the_pixels(arrays, masks):
     assert masks.size == (30, 40)
     assert masks.boxes.tolist() == [[3, 2, 20, 12], [6, 5, 10, 9], [15, 10, 39, 28], [0, 0, 0, 0]]
     assert masks.areas.tolist() == arrays.sum((1, 2)).tolist()
-    kinds = {
-        name: getattr(masks, name).dtype.name for name in ("boxes", "areas", "scores", "prompt", "logits")
-    }
+    kinds = {name: getattr(masks, name).dtype.name for name in ("boxes", "areas", "scores", "prompt", "logits")}
     assert kinds == {
         "boxes": "float32",
         "areas": "int64",
@@ -148,9 +146,7 @@ def test_filtering(masks, conditions, expected):
     assert masks.filter(**conditions) == masks[expected]
 
 
-@pytest.mark.parametrize(
-    "conditions", [{"min_score": 1}, {"min_stability": 1}, {"label": "a"}, {"keep": [0, 1]}]
-)
+@pytest.mark.parametrize("conditions", [{"min_score": 1}, {"min_stability": 1}, {"label": "a"}, {"keep": [0, 1]}])
 def test_filtering_by_what_is_missing_is_refused(arrays, conditions):
     with pytest.raises(MaskError):
         Masks.from_arrays(arrays).filter(**conditions)
@@ -214,10 +210,7 @@ def test_coco_annotations_pass_through_json_and_agree_with_pycocotools(arrays, m
     assert {(a["image_id"], a["category_id"], a["iscrowd"]) for a in annotations} == {(7, 3, 0)}
     for annotation, array in zip(annotations, arrays, strict=True):
         segmentation = annotation["segmentation"]
-        assert (
-            segmentation["counts"]
-            == coco.encode(np.asfortranarray(array.astype(np.uint8)))["counts"].decode()
-        )
+        assert segmentation["counts"] == coco.encode(np.asfortranarray(array.astype(np.uint8)))["counts"].decode()
         assert annotation["area"] == array.sum()
         assert annotation["bbox"] == coco.toBbox(segmentation).tolist()
     again = Masks.from_coco(annotations, (30, 40))

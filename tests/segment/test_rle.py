@@ -163,7 +163,4 @@ def test_more_masks_than_eight_bits_can_count():
     assert rle.iou_matrix(encoded, encoded[:300]).diagonal().tolist() == [1.0] * 300
     assert rle.merge(encoded)["size"] == [7, 100]
     triangles = [[0, 0, 5, 0, 5, 5]] * 600
-    assert (
-        rle.area([rle.from_coco(triangles, (7, 100))])[0]
-        == rle.area([rle.from_coco(triangles[:1], (7, 100))])[0]
-    )
+    assert rle.area([rle.from_coco(triangles, (7, 100))])[0] == rle.area([rle.from_coco(triangles[:1], (7, 100))])[0]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from anymask.formats.datasets import CocoDataset, DatasetError, InstanceDataset
 from anymask.models.sam import PIXEL_MEAN, PIXEL_STD
 from anymask.train.batches import Batch, BatchStream, WeightedDataset
-from anymask.train.datasets import CocoDataset, DatasetError, InstanceDataset, SyntheticDataset
+from anymask.train.synthetic_dataset import SyntheticDataset
 from anymask.train.views import MEAN_COLOUR, Augmentation
 
 
@@ -76,9 +77,7 @@ def test_shapes_ranges_and_normalisation(mixed: list[WeightedDataset]) -> None:
 
 
 def test_the_weights_are_the_shares() -> None:
-    source = stream(
-        WeightedDataset(SyntheticDataset(size=32), 3.0), WeightedDataset(SyntheticDataset(size=32), 1.0)
-    )
+    source = stream(WeightedDataset(SyntheticDataset(size=32), 3.0), WeightedDataset(SyntheticDataset(size=32), 1.0))
     np.testing.assert_allclose(source.shares, [0.75, 0.25])
 
 
@@ -108,9 +107,7 @@ class Recorder:
 def test_only_data_sets_that_may_are_pasted_from() -> None:
     quiet = Recorder(SyntheticDataset(size=96))
     drawn = Recorder(SyntheticDataset(size=48, seed=900))
-    source = stream(
-        WeightedDataset(drawn, 1.0), WeightedDataset(quiet, 1e-12), augmentation=Augmentation(paste=1.0)
-    )
+    source = stream(WeightedDataset(drawn, 1.0), WeightedDataset(quiet, 1e-12), augmentation=Augmentation(paste=1.0))
     source.batch(0)
     assert quiet.asked == 0
     source = stream(
@@ -131,8 +128,6 @@ def test_without_data_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_data_without_usable_masks_is_an_error_also_through_threads() -> None:
-    source = stream(
-        WeightedDataset(SyntheticDataset(size=32), 1.0), augmentation=Augmentation(min_area=1e9), threads=2
-    )
+    source = stream(WeightedDataset(SyntheticDataset(size=32), 1.0), augmentation=Augmentation(min_area=1e9), threads=2)
     with pytest.raises(DatasetError, match="50 views in a row held no usable mask"):
         next(iter(source.iterate(0, 5)))

@@ -28,9 +28,7 @@ def targets() -> list[Tensor]:
     return [first, second]
 
 
-def test_it_trains_the_encoder_and_the_parts_that_draw_masks(
-    objective: DenseObjective, targets: list[Tensor]
-) -> None:
+def test_it_trains_the_encoder_and_the_parts_that_draw_masks(objective: DenseObjective, targets: list[Tensor]) -> None:
     embedding = torch.randn(2, 32, 4, 4, generator=seeded(1)).requires_grad_()
     loss, report = objective(embedding, targets, seeded(2))
     loss.backward()

@@ -87,9 +87,7 @@ def plain_loss(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_gradients_are_those_of_one_loss_in_one_piece(
-    network: Sam, objects: tuple[Tensor, Tensor], seed: int
-) -> None:
+def test_gradients_are_those_of_one_loss_in_one_piece(network: Sam, objects: tuple[Tensor, Tensor], seed: int) -> None:
     settings = InteractiveSettings(points=1, mask_only=1)
     # The mask-only round comes before or after the click.
     place = 0
@@ -114,9 +112,7 @@ def test_gradients_are_those_of_one_loss_in_one_piece(
             torch.testing.assert_close(gradient, value.grad, rtol=1e-3, atol=2e-6)
 
 
-def count_rounds(
-    network: Sam, objects: tuple[Tensor, Tensor], settings: InteractiveSettings, seed: int
-) -> Any:
+def count_rounds(network: Sam, objects: tuple[Tensor, Tensor], settings: InteractiveSettings, seed: int) -> Any:
     """The number of prompt tokens, and whether a mask was fed back, in each round."""
     rounds = []
     decode = network.mask_decoder.decode
@@ -190,9 +186,7 @@ def test_the_loss_falls_on_one_image(network: Sam, objects: tuple[Tensor, Tensor
         optimizer.zero_grad()
         embedding = network.image_encoder(image)
         leaf = embedding.detach().requires_grad_()
-        report = interactive_loss(
-            leaf, *objects, network.prompt_encoder, network.mask_decoder, settings, generator
-        )
+        report = interactive_loss(leaf, *objects, network.prompt_encoder, network.mask_decoder, settings, generator)
         embedding.backward(leaf.grad)
         optimizer.step()
         losses.append(float(report["loss"]))

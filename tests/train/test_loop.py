@@ -73,9 +73,7 @@ def only(config: TrainConfig, number: int, **changes: Any) -> TrainConfig:
 
 def log_rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "log.csv").open(newline="") as file:
-        return [
-            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
-        ]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
 def copies(trainer: Trainer) -> dict[str, Tensor]:
@@ -117,9 +115,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     assert log_rows(folder / "run") == log_rows(folder / "whole")
     assert len(log_rows(folder / "run")) == 6
     assert_equal(trainer.model.state_dict(), expected.state_dict())
-    assert_equal(
-        load_file(folder / "run" / "model.safetensors"), load_file(folder / "whole" / "model.safetensors")
-    )
+    assert_equal(load_file(folder / "run" / "model.safetensors"), load_file(folder / "whole" / "model.safetensors"))
 
 
 @pytest.mark.usefixtures("tiny")
@@ -151,9 +147,7 @@ def test_a_frozen_encoder_does_not_change(config: TrainConfig) -> None:
     trainer = Trainer(only(config, 1, encoder_rate=0.0, steps=2))
     before = copies(trainer)
     assert trainer.train()
-    changed = {
-        key for key, value in trainer.model.state_dict().items() if not torch.equal(value, before[key])
-    }
+    changed = {key for key, value in trainer.model.state_dict().items() if not torch.equal(value, before[key])}
     assert any(key.startswith("mask_decoder.") for key in changed)
     assert any(key.startswith("prompt_encoder.") for key in changed)
     assert not any(key.startswith("image_encoder.") for key in changed)
@@ -164,9 +158,7 @@ def test_without_freezing_every_part_changes(config: TrainConfig) -> None:
     trainer = Trainer(only(config, 1, steps=2))
     before = copies(trainer)
     trainer.train()
-    changed = {
-        key for key, value in trainer.model.state_dict().items() if not torch.equal(value, before[key])
-    }
+    changed = {key for key, value in trainer.model.state_dict().items() if not torch.equal(value, before[key])}
     parts = {key.split(".")[0] for key in changed}
     assert parts == {"image_encoder", "prompt_encoder", "mask_decoder"}
 

@@ -28,9 +28,7 @@ def test_focal_loss_is_the_formula_of_lin_et_al() -> None:
     for i in range(2):
         for j in range(3):
             terms = []
-            for logit, target in zip(
-                logits[i, j].flatten().tolist(), targets[i, j].flatten().tolist(), strict=True
-            ):
+            for logit, target in zip(logits[i, j].flatten().tolist(), targets[i, j].flatten().tolist(), strict=True):
                 right = sigmoid(logit) if target else 1 - sigmoid(logit)
                 alpha = 0.25 if target else 0.75
                 terms.append(-alpha * (1 - right) ** 2 * math.log(right))

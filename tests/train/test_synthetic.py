@@ -52,9 +52,9 @@ def test_every_scene_is_well_formed(seed: int, height: int, width: int, max_obje
 def test_masks_are_exactly_the_visible_objects_and_parts(scenes: list[Scene], min_area: int) -> None:
     for scene in scenes:
         owners = scene.parents[scene.labels]
-        expected = {
-            (owners == number).tobytes() for number in set(scene.parents[1:]) if (owners == number).any()
-        } | {(scene.labels == part).tobytes() for part in set(scene.labels.ravel()) - {0}}
+        expected = {(owners == number).tobytes() for number in set(scene.parents[1:]) if (owners == number).any()} | {
+            (scene.labels == part).tobytes() for part in set(scene.labels.ravel()) - {0}
+        }
         expected = {mask for mask in expected if np.frombuffer(mask, bool).sum() >= min_area}
         masks = scene.masks(min_area)
         assert all(mask.dtype == np.bool_ and mask.shape == scene.labels.shape for mask in masks)

@@ -19,9 +19,7 @@ COLOURS = [(250, 10, 10), (10, 250, 10), (10, 10, 250), (250, 250, 10)]
 class Painted:
     """One image in which each object has a flat colour of its own."""
 
-    def __init__(
-        self, height: int, width: int, boxes: list[tuple[int, int, int, int]], shift: int = 0
-    ) -> None:
+    def __init__(self, height: int, width: int, boxes: list[tuple[int, int, int, int]], shift: int = 0) -> None:
         self.pixels = np.full((height, width, 3), 128, np.uint8)
         self.arrays: list[NDArray[np.uint8]] = []
         for (x0, y0, x1, y1), colour in zip(boxes, COLOURS[shift:], strict=False):

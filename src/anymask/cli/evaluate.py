@@ -37,9 +37,7 @@ def evaluate() -> None:
 def clicks(
     data: Annotated[
         Path,
-        typer.Option(
-            help="A COCO instances file, a folder with annotations.json, or a folder in SA-1B's layout."
-        ),
+        typer.Option(help="A COCO instances file, a folder with annotations.json, or a folder in SA-1B's layout."),
     ],
     images: Annotated[
         Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
@@ -65,9 +63,7 @@ def clicks(
     ] = True,
     json_path: Annotated[
         str | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Write everything here, single masks too; - is standard output."
-        ),
+        typer.Option("--json", metavar="FILE", help="Write everything here, single masks too; - is standard output."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -78,7 +74,7 @@ def clicks(
 
     from anymask import load
     from anymask.evaluate import evaluate_clicks
-    from anymask.train.datasets import CocoDataset, InstanceDataset, Sa1bDataset
+    from anymask.formats.datasets import CocoDataset, InstanceDataset, Sa1bDataset
 
     # An hour's evaluation should not be lost to a mistyped folder.
     if json_path not in (None, "-") and not Path(str(json_path)).absolute().parent.is_dir():
@@ -88,9 +84,7 @@ def clicks(
     is_sa1b = kind is Kind.SA1B or (
         kind is Kind.AUTO and images is None and data.is_dir() and not (data / "annotations.json").is_file()
     )
-    dataset: InstanceDataset = (
-        Sa1bDataset(data, split=split) if is_sa1b else CocoDataset(data, images, split=split)
-    )
+    dataset: InstanceDataset = Sa1bDataset(data, split=split) if is_sa1b else CocoDataset(data, images, split=split)
     segmenter = load(model, device=device, precision=precision)
     messages = Console(stderr=True)
     columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

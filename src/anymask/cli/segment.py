@@ -32,9 +32,7 @@ def segment(
             help="A box around the object. Several boxes: several objects.",
         ),
     ] = None,
-    mask: Annotated[
-        Path | None, typer.Option("--mask", "-m", help="A mask image to refine, white on black.")
-    ] = None,
+    mask: Annotated[Path | None, typer.Option("--mask", "-m", help="A mask image to refine, white on black.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="Each point and each box is an object of its own.")
     ] = False,
@@ -91,7 +89,6 @@ def segment(
     for index in range(len(masks)):
         assert masks.scores is not None
         typer.echo(
-            f"  {image.stem}-mask-{index}.png  predicted IoU {masks.scores[index]:.2f}, "
-            f"{masks.areas[index]:,} pixels",
+            f"  {image.stem}-mask-{index}.png  predicted IoU {masks.scores[index]:.2f}, {masks.areas[index]:,} pixels",
             err=True,
         )

@@ -48,7 +48,5 @@ def train(
     if complete:
         typer.echo(f"trained; the weights are {weights}", err=True)
     else:
-        typer.echo(
-            f"stopped and saved; the same command carries on. The weights so far are {weights}", err=True
-        )
+        typer.echo(f"stopped and saved; the same command carries on. The weights so far are {weights}", err=True)
         raise typer.Exit(130)

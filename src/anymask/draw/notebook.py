@@ -98,7 +98,5 @@ def _current_axes() -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise MissingPackageError(
-            "show_anns needs matplotlib; install it with `pip install anymask[plot]`"
-        ) from error
+        raise MissingPackageError("show_anns needs matplotlib; install it with `pip install anymask[plot]`") from error
     return pyplot.gca()

@@ -78,9 +78,7 @@ def draw_masks(masks: Masks, image: Any, **options: Any) -> Image.Image:
     """
     source = getattr(image, "image", image) if not isinstance(image, Image.Image | np.ndarray) else image
     if source is None:
-        raise ImageError(
-            "this encoded image was stored without its pixels; pass the picture itself to draw on"
-        )
+        raise ImageError("this encoded image was stored without its pixels; pass the picture itself to draw on")
     return Image.fromarray(overlay(source, masks, **options))
 
 

@@ -16,10 +16,10 @@ from anymask.errors import AnymaskError
 from anymask.evaluate.baselines import filled_box, grab_cut
 from anymask.evaluate.report import ClickReport, ClickSettings, MaskRow
 from anymask.evaluate.robot import Click, first_click, next_click
+from anymask.formats.datasets import InstanceDataset
 from anymask.segment.errors import MaskError
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import Prompt
-from anymask.train.datasets import InstanceDataset
 
 CLICKS_BEFORE_STOPPING = 5
 """The robot does not stop before so many clicks, so that the IoU reported after them is of all masks."""
@@ -205,9 +205,7 @@ def _evaluate_image(
     for start in range(0, len(chosen), MASKS_AT_A_TIME):
         positions = chosen[start : start + MASKS_AT_A_TIME]
         sessions = [_Session(truth.mask(int(position))) for position in positions]
-        boxed = _answers(
-            encoded, [Prompt(box=truth.boxes[position], multimask=False) for position in positions]
-        )
+        boxed = _answers(encoded, [Prompt(box=truth.boxes[position], multimask=False) for position in positions])
         _click(encoded, sessions, settings)
         for at, (position, session, box_answer) in enumerate(zip(positions, sessions, boxed, strict=True)):
             against: dict[str, Any] = {}

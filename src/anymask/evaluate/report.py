@@ -261,9 +261,7 @@ def _summarise(rows: Sequence[MaskRow], settings: ClickSettings) -> GroupSummary
             mean_interval([count is None for count in counts], images),
         )
     three = [
-        (score, iou, row.image)
-        for row in rows
-        for score, iou in zip(row.click_1_scores, row.click_1_ious, strict=True)
+        (score, iou, row.image) for row in rows for score, iou in zip(row.click_1_scores, row.click_1_ious, strict=True)
     ]
     scores = {
         "box": _honesty([(row.box_score, row.box_iou, row.image) for row in rows]),

@@ -50,9 +50,7 @@ def first_click(target: NDArray[np.bool_]) -> Click | None:
     return next_click(target, np.zeros_like(target))
 
 
-def next_click(
-    target: NDArray[np.bool_], prediction: NDArray[np.bool_], clicked: Sequence[Click] = ()
-) -> Click | None:
+def next_click(target: NDArray[np.bool_], prediction: NDArray[np.bool_], clicked: Sequence[Click] = ()) -> Click | None:
     """Click the middle of the largest error; the rule is stated at the top of this module.
 
     Args:

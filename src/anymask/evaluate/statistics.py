@@ -110,9 +110,7 @@ def paired_difference(
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
-        raise ValueError(
-            f"a paired difference needs pairs; got {list(one.shape)} and {list(other.shape)} values"
-        )
+        raise ValueError(f"a paired difference needs pairs; got {list(one.shape)} and {list(other.shape)} values")
     return mean_interval(one - other, clusters, confidence=confidence, resamples=resamples, seed=seed)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 from anymask.segment.masks import Masks
 
 
-def to_record(
-    image: str, masks: Masks, *, model: str, prompts: list[dict[str, Any]] | None = None
-) -> dict[str, Any]:
+def to_record(image: str, masks: Masks, *, model: str, prompts: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """Describe an image's masks for JSON.
 
     Args:

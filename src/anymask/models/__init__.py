@@ -1,0 +1,1 @@
+"""Networks only: tensors in, tensors out; and where their weights come from."""

@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-
 from anymask.errors import AnymaskError
 from anymask.models.registry import MODELS, UnknownModelError
 
@@ -119,8 +118,6 @@ def load_into(model: nn.Module, state: dict[str, Tensor], model_name: str, sourc
             details.append(f"{len(foreign)} tensors are unknown (first {foreign[0]})")
         raise CheckpointError(f"{source} is not a checkpoint of {model_name}: {'; '.join(details)}")
     model.load_state_dict(state)
-
-
 
 
 def weights_folder() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -202,19 +201,13 @@ def window_partition(x: Tensor, window_size: int) -> tuple[Tensor, tuple[int, in
     if pad_h or pad_w:
         x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h))
     padded = (height + pad_h, width + pad_w)
-    x = x.reshape(
-        batch, padded[0] // window_size, window_size, padded[1] // window_size, window_size, channels
-    )
+    x = x.reshape(batch, padded[0] // window_size, window_size, padded[1] // window_size, window_size, channels)
     return x.transpose(2, 3).reshape(-1, window_size, window_size, channels), padded
 
 
-def window_unpartition(
-    windows: Tensor, window_size: int, padded: tuple[int, int], size: tuple[int, int]
-) -> Tensor:
+def window_unpartition(windows: Tensor, window_size: int, padded: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Put windows back together and cut the padding off, giving ``[B, *size, C]``."""
     down, across = padded[0] // window_size, padded[1] // window_size
     x = windows.reshape(-1, down, across, window_size, window_size, windows.shape[-1])
     x = x.transpose(2, 3).reshape(-1, *padded, windows.shape[-1])
     return x[:, : size[0], : size[1]]
-
-

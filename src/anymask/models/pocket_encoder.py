@@ -13,9 +13,7 @@ class ConvNorm(nn.Sequential):
     """A 3×3 convolution with batch normalisation; ``relu`` ends it."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, relu: bool = True) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outputs)
-        )
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outputs))
         if relu:
             self.append(nn.ReLU(inplace=True))
 

@@ -81,9 +81,7 @@ class PromptEncoder(nn.Module):
         self.mask_input_size = (4 * image_embedding_size[0], 4 * image_embedding_size[1])
         self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
         self.num_point_embeddings = 4  # background, foreground, top left corner, bottom right corner
-        self.point_embeddings = nn.ModuleList(
-            nn.Embedding(1, embed_dim) for _ in range(self.num_point_embeddings)
-        )
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(self.num_point_embeddings))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
         self.mask_downscaling = nn.Sequential(
             nn.Conv2d(1, mask_in_chans // 4, kernel_size=2, stride=2),
@@ -146,9 +144,7 @@ class PromptEncoder(nn.Module):
     def _embed_masks(self, masks: Tensor) -> Tensor:
         return self.embed_masks(masks)
 
-    def _get_batch_size(
-        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
-    ) -> int:
+    def _get_batch_size(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> int:
         for given in (points[0] if points is not None else None, boxes, masks):
             if given is not None:
                 return given.shape[0]

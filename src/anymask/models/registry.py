@@ -178,6 +178,6 @@ def guess_model(state: Mapping[str, Tensor], source: str) -> str:
     if "image_encoder.stem.0.0.weight" in state:
         return "pocket"
     raise UnknownModelError(
-        f"{source} is a foreign checkpoint: its keys (the first is {next(iter(state), 'missing')}) are those of none of "
+        f"{source} is a foreign checkpoint: its keys (first {next(iter(state), 'missing')}) are those of none of "
         f"the known models ({', '.join(MODELS)})"
     )

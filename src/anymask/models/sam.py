@@ -62,9 +62,7 @@ class Sam(nn.Module):
         height, width = x.shape[-2:]
         return F.pad(x, (0, self.input_side - width, 0, self.input_side - height))
 
-    def postprocess_masks(
-        self, masks: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]
-    ) -> Tensor:
+    def postprocess_masks(self, masks: Tensor, input_size: tuple[int, int], original_size: tuple[int, int]) -> Tensor:
         """Bring logits back to an image's size.
 
         Args:
@@ -81,9 +79,7 @@ class Sam(nn.Module):
         return F.interpolate(masks, tuple(original_size), mode="bilinear", align_corners=False)
 
     @torch.no_grad()
-    def forward(
-        self, batched_input: list[dict[str, Any]], multimask_output: bool
-    ) -> list[dict[str, Tensor]]:
+    def forward(self, batched_input: list[dict[str, Any]], multimask_output: bool) -> list[dict[str, Tensor]]:
         """Segment several images, each with its own prompts, with the published signature.
 
         Args:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from anymask.models.layers import MLPBlock
@@ -66,7 +65,11 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``[..., Q, C]`` to keys and values ``[..., K, C]``, giving ``[..., Q, C]``."""
-        query, key, value = self._heads(self.q_proj(q)), self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
+        query, key, value = (
+            self._heads(self.q_proj(q)),
+            self._heads(self.k_proj(k)),
+            self._heads(self.v_proj(v)),
+        )
         scores = query @ key.transpose(-1, -2) / math.sqrt(self._head_dim)
         attended = scores.softmax(dim=-1) @ value
         out: Tensor = self.out_proj(attended.transpose(-3, -2).flatten(-2))
@@ -146,9 +149,7 @@ class TwoWayAttentionBlock(nn.Module):
         self.cross_attn_image_to_token = Attention(embedding_dim, num_heads, attention_downsample_rate)
         self.skip_first_layer_pe = skip_first_layer_pe
 
-    def forward(
-        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor) -> tuple[Tensor, Tensor]:
         """Update tokens ``[B, N, T, C]`` and image tokens ``[B, n, S, C]`` (returned as ``[B, N, S, C]``)."""
         if self.skip_first_layer_pe:
             queries = self.self_attn(queries, queries, queries)
@@ -157,14 +158,10 @@ class TwoWayAttentionBlock(nn.Module):
             queries = queries + self.self_attn(positioned, positioned, queries)
         queries = self.norm1(queries)
         keys_positioned = keys + key_pe
-        queries = queries + self.cross_attn_token_to_image.tokens_to_image(
-            queries + query_pe, keys_positioned, keys
-        )
+        queries = queries + self.cross_attn_token_to_image.tokens_to_image(queries + query_pe, keys_positioned, keys)
         queries = self.norm2(queries)
         queries = self.norm3(queries + self.mlp(queries))
-        keys = keys + self.cross_attn_image_to_token.image_to_tokens(
-            keys_positioned, queries + query_pe, queries
-        )
+        keys = keys + self.cross_attn_image_to_token.image_to_tokens(keys_positioned, queries + query_pe, queries)
         return queries, self.norm4(keys)
 
 
@@ -216,9 +213,7 @@ class TwoWayTransformer(nn.Module):
         attended = self.final_attn_token_to_image.tokens_to_image(queries + tokens, keys + image_pe, keys)
         return self.norm_final_attn(queries + attended), keys
 
-    def forward(
-        self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor) -> tuple[Tensor, Tensor]:
         """Run on maps, with the published signature.
 
         Args:

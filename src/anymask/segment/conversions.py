@@ -123,9 +123,7 @@ def from_supervision(detections: "supervision.Detections", size: tuple[int, int]
     if detections.mask is None:
         raise MaskError("these detections have boxes only; use the boxes as prompts to get masks")
     columns: dict[str, Any] = {
-        name: detections.data[name]
-        for name in ("stability", "points", "prompt", "crops")
-        if name in detections.data
+        name: detections.data[name] for name in ("stability", "points", "prompt", "crops") if name in detections.data
     }
     if detections.confidence is not None:
         columns["scores"] = detections.confidence
@@ -133,9 +131,7 @@ def from_supervision(detections: "supervision.Detections", size: tuple[int, int]
         columns["labels"] = [str(name) or None for name in detections.data["class_name"]]
     masks = Masks.from_arrays(np.asarray(detections.mask), **columns)
     if size is not None and masks.size != tuple(size):
-        raise MaskError(
-            f"the detections' masks have the size {masks.size}, not {tuple(size)} (height, width)"
-        )
+        raise MaskError(f"the detections' masks have the size {masks.size}, not {tuple(size)} (height, width)")
     return masks
 
 
@@ -146,9 +142,7 @@ def cut_out(masks: "Masks", image: Any, position: int, pad: int, crop: bool) -> 
     pixels = read_image(image)
     height, width = masks.size
     if pixels.shape[:2] != masks.size:
-        raise MaskError(
-            f"the image is {pixels.shape[1]} x {pixels.shape[0]}, the masks are of {width} x {height}"
-        )
+        raise MaskError(f"the image is {pixels.shape[1]} x {pixels.shape[0]}, the masks are of {width} x {height}")
     if not crop:
         x0, y0, x1, y1 = 0, 0, width, height
     elif masks.areas[position] == 0:

@@ -185,9 +185,7 @@ class EncodedImage:
             frame = Frame(int(facts["height"]), int(facts["width"]), int(facts["side"]))
             maker = f"{facts['model']}, weights {facts['fingerprint']}, input {frame.side}"
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise EmbeddingError(
-                f"{path} is not an embedding saved by anymask, or is damaged: {error}"
-            ) from error
+            raise EmbeddingError(f"{path} is not an embedding saved by anymask, or is damaged: {error}") from error
         if (facts["fingerprint"], frame.side) != (segmenter.fingerprint, segmenter.input_side):
             raise EmbeddingError(
                 f"{path} was made by another model ({maker}) than this one ({segmenter.name}, weights "

@@ -1,6 +1,5 @@
 """The errors that the user's input can cause: each says what was given, what is accepted and what to do."""
 
-
 from anymask.errors import AnymaskError
 
 

@@ -73,12 +73,8 @@ class Frame:
         give visibly different pixels when shrinking. Raises ValueError if the image has another size.
         """
         if image.shape != (self.height, self.width, 3):
-            raise ValueError(
-                f"this frame is for an image of shape {(self.height, self.width, 3)}, got {image.shape}"
-            )
-        resized = Image.fromarray(image).resize(
-            (self.input_width, self.input_height), Image.Resampling.BILINEAR
-        )
+            raise ValueError(f"this frame is for an image of shape {(self.height, self.width, 3)}, got {image.shape}")
+        resized = Image.fromarray(image).resize((self.input_width, self.input_height), Image.Resampling.BILINEAR)
         return np.array(resized, dtype=np.uint8)
 
     def restore_logits(self, logits: torch.Tensor) -> torch.Tensor:
@@ -86,9 +82,7 @@ class Frame:
 
         Bilinear to side x side, padding cropped away, bilinear to the original size: SAM's post-processing.
         """
-        full = functional.interpolate(
-            logits.float(), (self.side, self.side), mode="bilinear", align_corners=False
-        )
+        full = functional.interpolate(logits.float(), (self.side, self.side), mode="bilinear", align_corners=False)
         return functional.interpolate(
             full[..., : self.input_height, : self.input_width],
             (self.height, self.width),
@@ -104,9 +98,7 @@ class Frame:
         padding altogether are background. Raises ValueError if the mask has another size.
         """
         if mask.shape != (self.height, self.width):
-            raise ValueError(
-                f"this frame is for a mask of shape {(self.height, self.width)}, got {mask.shape}"
-            )
+            raise ValueError(f"this frame is for a mask of shape {(self.height, self.width)}, got {mask.shape}")
         edges = np.linspace(0.0, self.side, grid + 1)
         x_ratio, y_ratio = self._ratios()
         columns = np.minimum(edges / x_ratio, self.width)

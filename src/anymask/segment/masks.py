@@ -96,9 +96,7 @@ class Masks:
             setattr(self, name, None if values is None else checked_column(name, values, len(self.rles)))
         self.labels = None if labels is None else list(labels)
         if self.labels is not None and (isinstance(labels, str) or len(self.labels) != len(self.rles)):
-            raise MaskError(
-                f"labels must be one per mask: {len(self.labels)} given for {len(self.rles)} masks"
-            )
+            raise MaskError(f"labels must be one per mask: {len(self.labels)} given for {len(self.rles)} masks")
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> "Masks":
@@ -149,9 +147,7 @@ class Masks:
         return conversions.from_coco(annotations, size)
 
     @classmethod
-    def from_supervision(
-        cls, detections: "supervision.Detections", size: tuple[int, int] | None = None
-    ) -> "Masks":
+    def from_supervision(cls, detections: "supervision.Detections", size: tuple[int, int] | None = None) -> "Masks":
         """Read a supervision.Detections with masks; confidence, class_name and anymask's own data are kept.
 
         size (height, width) is needed only if there are no detections.
@@ -223,9 +219,7 @@ class Masks:
             if self.scores is not None:
                 low_score, high_score = float(self.scores.min()), float(self.scores.max())
                 facts.append(
-                    f"score {low_score:.3f}"
-                    if len(self) == 1
-                    else f"scores {low_score:.3f} to {high_score:.3f}"
+                    f"score {low_score:.3f}" if len(self) == 1 else f"scores {low_score:.3f} to {high_score:.3f}"
                 )
         optional = ("stability", "points", "prompt", "logits", "crops", "labels")
         others = [name for name in optional if getattr(self, name) is not None]
@@ -237,9 +231,7 @@ class Masks:
         """Return the same masks with some columns replaced; None removes a column (except boxes, areas)."""
         unknown = columns.keys() - {*COLUMN_SHAPES, "labels"}
         if unknown:
-            raise MaskError(
-                f"Masks has no column {sorted(unknown)}; it has {', '.join([*COLUMN_SHAPES, 'labels'])}"
-            )
+            raise MaskError(f"Masks has no column {sorted(unknown)}; it has {', '.join([*COLUMN_SHAPES, 'labels'])}")
         kept = {name: getattr(self, name) for name in (*COLUMN_SHAPES, "labels")}
         return Masks(self.rles, self.size, **{**kept, **columns})
 
@@ -266,9 +258,7 @@ class Masks:
         if keep is not None:
             given = np.asarray(keep)
             if given.dtype != np.bool_ or given.shape != (len(self),):
-                raise MaskError(
-                    f"keep must be boolean with {len(self)} entries, got {given.dtype} {given.shape}"
-                )
+                raise MaskError(f"keep must be boolean with {len(self)} entries, got {given.dtype} {given.shape}")
             chosen &= given
         if min_area is not None:
             chosen &= self.areas >= min_area

@@ -72,8 +72,7 @@ def read_image(source: ImageSource, *, max_pixels: int | None = DEFAULT_MAX_PIXE
         return _read_file_object(source, max_pixels)
     hint = "; call .cpu().numpy() on a tensor first" if hasattr(source, "numpy") else ""
     raise ImageError(
-        "an image is a path, bytes, a binary file, a Pillow image or a NumPy array, "
-        f"got {type(source).__name__}{hint}"
+        f"an image is a path, bytes, a binary file, a Pillow image or a NumPy array, got {type(source).__name__}{hint}"
     )
 
 
@@ -250,9 +249,7 @@ def _to_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         return whole
     if np.issubdtype(array.dtype, np.integer):
         return _wide_to_bytes(array)
-    raise ImageError(
-        f"{name} holds {array.dtype}; accepted are uint8, wider integers, bool and floats in 0..1"
-    )
+    raise ImageError(f"{name} holds {array.dtype}; accepted are uint8, wider integers, bool and floats in 0..1")
 
 
 def _wide_to_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -62,9 +62,7 @@ def mask_to_polygons(mask: NDArray[np.bool_], tolerance: float = 0.0) -> list[Po
         simplified = _simplify(exterior, tolerance)
         kept = (_simplify(hole, tolerance) for hole in holes.get(part, []))
         polygons.append(
-            Polygon(
-                exterior if simplified is None else simplified, [hole for hole in kept if hole is not None]
-            )
+            Polygon(exterior if simplified is None else simplified, [hole for hole in kept if hole is not None])
         )
     return sorted(polygons, key=lambda polygon: -_signed_area(polygon.exterior))
 
@@ -184,9 +182,7 @@ def _signed_area(ring: NDArray[np.floating[Any]]) -> float:
     return float(np.sum(points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]) / 2)
 
 
-def _crossings(
-    ring: NDArray[np.floating[Any]], height: int, width: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _crossings(ring: NDArray[np.floating[Any]], height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return row and first column inside or outside anew, for each edge crossing a row of pixel centres."""
     points = np.asarray(ring, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():

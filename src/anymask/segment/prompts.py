@@ -79,9 +79,7 @@ def _check_points(points: Any, labels: Any, frame: Frame) -> tuple[NDArray[np.fl
             "points must be a list of (x, y) in pixels, such as [(500, 375)]; "
             f"got an array of shape {coordinates.shape}"
         )
-    outside = (
-        (coordinates < 0).any(1) | (coordinates[:, 0] > frame.width) | (coordinates[:, 1] > frame.height)
-    )
+    outside = (coordinates < 0).any(1) | (coordinates[:, 0] > frame.width) | (coordinates[:, 1] > frame.height)
     if outside.any():
         x, y = coordinates[outside][0]
         raise PromptError(
@@ -163,9 +161,7 @@ def to_encodable(prompt: Prompt, frame: Frame, grid: int) -> EncodablePrompt:
         PromptError: the prompt is empty, malformed or off the image.
     """
     if prompt.points is None and prompt.box is None and prompt.mask is None:
-        raise PromptError(
-            "an empty prompt: give points, a box or a mask (or segment_everything for no prompt)"
-        )
+        raise PromptError("an empty prompt: give points, a box or a mask (or segment_everything for no prompt)")
     if prompt.points is None and prompt.labels is not None:
         raise PromptError("labels were given without points")
     parts: list[NDArray[np.float32]] = []

@@ -203,8 +203,7 @@ def from_coco(segmentation: Any, size: tuple[int, int]) -> RLE:
         rles = coco.frPyObjects([polygon.tolist() for polygon in polygons], height, width) if polygons else []
         return merge(rles) if rles else encode_counts([height * width], (height, width))
     raise MaskError(
-        f"a segmentation is a list of polygons or a dict with 'size' and 'counts', "
-        f"got {type(segmentation).__name__}"
+        f"a segmentation is a list of polygons or a dict with 'size' and 'counts', got {type(segmentation).__name__}"
     )
 
 

@@ -47,9 +47,7 @@ def choose_device(name: str | torch.device) -> torch.device:
         here = ", ".join(kind for kind, there in available.items() if there)
         raise DeviceError(f"device {name} is not available here; available: {here}")
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise DeviceError(
-            f"device {name} is not available here; there are {torch.cuda.device_count()} of cuda"
-        )
+        raise DeviceError(f"device {name} is not available here; there are {torch.cuda.device_count()} of cuda")
     return device
 
 
@@ -86,9 +84,7 @@ class Segmenter:
             is not faster in bfloat16 on a processor, and it decides the masks.
     """
 
-    def __init__(
-        self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto"
-    ) -> None:
+    def __init__(self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto") -> None:
         chosen = choose_device(device)
         self.network = network.to(chosen).eval()
         self.name = name
@@ -188,9 +184,7 @@ class Segmenter:
         if waiting:
             yield from self._encode_batch(waiting)
 
-    def _encode_batch(
-        self, images: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]
-    ) -> list[EncodedImage]:
+    def _encode_batch(self, images: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> list[EncodedImage]:
         frames = [Frame(image.shape[0], image.shape[1], self.input_side) for image in images]
         resized = [frame.resize_image(image) for frame, image in zip(frames, images, strict=True)]
         embeddings = self.embed(resized)
@@ -248,9 +242,7 @@ class Segmenter:
                 for logits in fed_back
             ]
             dense = torch.cat(rows)
-        logits, scores = self.mask_decoder.decode(
-            embedding, encoder.get_dense_pe(), sparse[None], dense[None]
-        )
+        logits, scores = self.mask_decoder.decode(embedding, encoder.get_dense_pe(), sparse[None], dense[None])
         return logits[0].float(), scores[0].float()
 
 

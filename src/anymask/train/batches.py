@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anymask.train.datasets import DatasetError, InstanceDataset
+from anymask.formats.datasets import DatasetError, InstanceDataset
 from anymask.train.views import Augmentation, View, make_view
 
 
@@ -80,9 +80,7 @@ class BatchStream:
         rng = np.random.default_rng((self.seed, step, position))
         for _ in range(50):
             dataset = self.datasets[int(rng.choice(len(self.datasets), p=self.shares))].dataset
-            source = (
-                self.paste_sources[int(rng.integers(len(self.paste_sources)))] if self.paste_sources else None
-            )
+            source = self.paste_sources[int(rng.integers(len(self.paste_sources)))] if self.paste_sources else None
             index = int(rng.integers(len(dataset)))
             view = make_view(dataset, index, self.side, self.max_masks, self.augmentation, rng, source)
             if view is not None:

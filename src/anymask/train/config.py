@@ -134,8 +134,7 @@ def _convert(value: Any, wanted: Any, key: str) -> Any:
         if len(value) != len(arguments):
             raise ConfigError(f"{key} must have {len(arguments)} entries, not {len(value)}")
         return tuple(
-            _convert(entry, kind, f"{key}[{i}]")
-            for i, (entry, kind) in enumerate(zip(value, arguments, strict=True))
+            _convert(entry, kind, f"{key}[{i}]") for i, (entry, kind) in enumerate(zip(value, arguments, strict=True))
         )
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
@@ -173,24 +172,14 @@ def _build(cls: type, values: Any, where: str) -> Any:
 def _check(config: TrainConfig) -> None:
     choices: list[tuple[str, str, tuple[str, ...]]] = [
         ("precision", config.precision, ("auto", "float32", "bfloat16")),
-        *(
-            (f"data[{i}].kind", entry.kind, ("coco", "sa1b", "synthetic"))
-            for i, entry in enumerate(config.data)
-        ),
-        *(
-            (f"data[{i}].split", entry.split, ("train", "validation", "all"))
-            for i, entry in enumerate(config.data)
-        ),
+        *((f"data[{i}].kind", entry.kind, ("coco", "sa1b", "synthetic")) for i, entry in enumerate(config.data)),
+        *((f"data[{i}].split", entry.split, ("train", "validation", "all")) for i, entry in enumerate(config.data)),
     ]
     for i, phase in enumerate(config.phases):
         choices.append((f"phases[{i}].objective", phase.objective, ("dense", "interactive")))
-        choices.append(
-            (f"phases[{i}].interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced"))
-        )
+        choices.append((f"phases[{i}].interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced")))
         if phase.image_size <= 0 or phase.image_size % 16:
-            raise ConfigError(
-                f"phases[{i}].image_size must be a positive multiple of 16, not {phase.image_size}"
-            )
+            raise ConfigError(f"phases[{i}].image_size must be a positive multiple of 16, not {phase.image_size}")
         for name in ("steps", "batch_size", "max_masks"):
             if getattr(phase, name) < 1:
                 raise ConfigError(f"phases[{i}].{name} must be at least 1, not {getattr(phase, name)}")

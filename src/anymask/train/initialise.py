@@ -21,9 +21,7 @@ def _match_positions(query: nn.Linear, key: nn.Linear) -> None:
 
 
 @torch.no_grad()
-def initialise_decoder(
-    prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, token_scale: float = 0.2
-) -> None:
+def initialise_decoder(prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, token_scale: float = 0.2) -> None:
     """Let the cross-attentions begin by matching positions.
 
     With SAM's random start the decoder answers "all is background" for thousands of steps, because no token

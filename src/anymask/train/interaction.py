@@ -29,9 +29,7 @@ def sample_cells(weights: Tensor, count: int, generator: torch.Generator) -> Ten
     cumulative = flat.cumsum(1, dtype=torch.float32 if flat.device.type == "mps" else torch.float64)
     drawn = torch.rand(len(flat), count, generator=generator, device=generator.device, dtype=torch.float64)
     drawn = drawn.to(cumulative)
-    chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).clamp(
-        max=flat.shape[1] - 1
-    )
+    chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).clamp(max=flat.shape[1] - 1)
     width = weights.shape[2]
     place = torch.stack([chosen % width, chosen // width], dim=-1).float()
     within = torch.rand(place.shape, generator=generator, device=generator.device)

@@ -108,9 +108,7 @@ def interactive_loss(
         logits, predicted = logits[0].float(), predicted[0].float()
         used = slice(None) if number == 0 else slice(0, 1)
         wanted = targets[:, None].expand_as(logits[:, used])
-        losses = mask_loss(
-            logits[:, used], wanted, settings.pixel_loss, settings.pixel_weight, settings.dice_weight
-        )
+        losses = mask_loss(logits[:, used], wanted, settings.pixel_loss, settings.pixel_weight, settings.dice_weight)
         actual = mask_iou(logits[:, used], wanted)
         loss = losses[:, 0]
         if number == 0:

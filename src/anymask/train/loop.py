@@ -19,16 +19,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anymask.atomic import write_atomically
+from anymask.formats.datasets import CocoDataset, InstanceDataset, Sa1bDataset
 from anymask.models.checkpoints import CheckpointError, load_into, load_state_dict
 from anymask.models.registry import build_model
 from anymask.models.sam import PIXEL_MEAN, PIXEL_STD, Sam
 from anymask.segment.segmenter import choose_device, choose_precision
 from anymask.train.batches import Batch, BatchStream, WeightedDataset
 from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConfig
-from anymask.train.datasets import CocoDataset, InstanceDataset, Sa1bDataset, SyntheticDataset
 from anymask.train.dense import DenseObjective
 from anymask.train.initialise import initialise_decoder
 from anymask.train.interactive import interactive_loss
+from anymask.train.synthetic_dataset import SyntheticDataset
 
 LOG_COLUMNS = (
     "phase", "step", "seconds", "rate", "loss", "first_iou", "box_iou", "last_iou", "iou_error", "gradient"
@@ -137,8 +138,7 @@ class Trainer:
             rows = [
                 row
                 for row in csv.DictReader(file)
-                if None not in row.values()
-                and (int(row["phase"]), int(row["step"])) <= (self.phase, self.step)
+                if None not in row.values() and (int(row["phase"]), int(row["step"])) <= (self.phase, self.step)
             ]
 
         def write(target: Path) -> None:
@@ -339,9 +339,7 @@ class Trainer:
             if new:
                 writer.writeheader()
             # Whole numbers stay whole: a millionth step must not become 1e+06.
-            writer.writerow(
-                {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()}
-            )
+            writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()})
         if self.report is not None:
             done = self.step + sum(phase.steps for phase in self.config.phases[: self.phase])
             self.report(row, done, sum(phase.steps for phase in self.config.phases))

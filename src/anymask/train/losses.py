@@ -42,9 +42,7 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.where(union > 0, intersection / union.clamp(min=1), torch.ones_like(union))
 
 
-def mask_loss(
-    logits: Tensor, targets: Tensor, pixel_loss: str, pixel_weight: float, dice_weight: float
-) -> Tensor:
+def mask_loss(logits: Tensor, targets: Tensor, pixel_loss: str, pixel_weight: float, dice_weight: float) -> Tensor:
     """Weigh the pixel loss ("focal" or "balanced") with dice, over the last two of ``[..., H, W]``."""
     if pixel_loss == "focal":
         pixels = focal_loss(logits, targets)

@@ -111,9 +111,7 @@ def photograph(rng: Rng, canvas: Float) -> NDArray[np.uint8]:
         canvas += grain * np.float32(log_uniform(rng, 1, 14))
     image: NDArray[np.uint8] = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.4:
-        _, stream = cv2.imencode(
-            ".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))]
-        )
+        _, stream = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])
         decoded = cv2.imdecode(stream, cv2.IMREAD_COLOR)
         image = np.ascontiguousarray(np.asarray(decoded, np.uint8)[..., ::-1])
     return image

@@ -141,9 +141,7 @@ def shade(painter: Painter, surface: Float, alpha: Float, material: Material) ->
     surface *= light[..., None]
     if material.shading == "round" and rng.random() < 0.5:
         reach = (x - np.cos(painter.light) * 0.4) ** 2 + (y - np.sin(painter.light) * 0.4) ** 2
-        surface += (np.float32(rng.uniform(40, 160)) * np.exp(-reach * np.float32(rng.uniform(8, 60))))[
-            ..., None
-        ]
+        surface += (np.float32(rng.uniform(40, 160)) * np.exp(-reach * np.float32(rng.uniform(8, 60))))[..., None]
 
 
 def cast_shadow(painter: Painter, alpha: Float, top: int, left: int, reach: float) -> None:

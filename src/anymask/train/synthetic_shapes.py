@@ -70,9 +70,7 @@ def glyph_shape(rng: Rng) -> Shape:
     cv2.putText(board, text, (20, 104), face, 3.4, 255, int(rng.integers(6, 22)), cv2.LINE_AA)
     outlines, _ = cv2.findContours((board > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
     middle = np.array([board.shape[1] / 2, 64])
-    return [
-        Path([((line[:, 0] - middle) / middle[0]).astype(np.float32) for line in outlines if len(line) > 2])
-    ]
+    return [Path([((line[:, 0] - middle) / middle[0]).astype(np.float32) for line in outlines if len(line) > 2])]
 
 
 def simple_shape(rng: Rng) -> Shape:
@@ -105,10 +103,7 @@ def compound_shapes(rng: Rng) -> list[Shape]:
     kind = int(rng.integers(7))
     if kind == 0:
         legs = [limb(x, 0.2, x + first, 0.6, x + second, 1, stroke=thick) for x in (-0.13, 0.13)]
-        arms = [
-            limb(0, -0.4, side * (0.4 + first), third, side * 0.45, fourth, stroke=thick * 0.8)
-            for side in (-1, 1)
-        ]
+        arms = [limb(0, -0.4, side * (0.4 + first), third, side * 0.45, fourth, stroke=thick * 0.8) for side in (-1, 1)]
         return [
             legs,
             arms,

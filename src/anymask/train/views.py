@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from anymask.train.datasets import InstanceDataset, Rle
+from anymask.formats.datasets import InstanceDataset, Rle
 
 # What the encoder sees as zero after normalisation, as in the padding at inference.
 MEAN_COLOUR = (124, 116, 104)
@@ -73,9 +73,7 @@ def _window(
 
 def _resize(array: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     shrinking = width < array.shape[1] or height < array.shape[0]
-    resized = cv2.resize(
-        array, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    )
+    resized = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -83,9 +81,7 @@ def _change_colours(
     image: NDArray[np.uint8], strength: float, grey: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     if rng.random() < grey:
-        return np.repeat(
-            np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None], 3, axis=2
-        )
+        return np.repeat(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)[..., None], 3, axis=2)
     if strength <= 0:
         return image
     contrast = 1 + strength * rng.uniform(-1, 1)
@@ -205,9 +201,7 @@ def make_view(
         _paste_object(image, masks, paste_from, rng)
         masks.reverse()
     kept = [
-        mask
-        for mask in masks
-        if augmentation.min_area <= int(mask.sum()) <= augmentation.max_share * view_h * view_w
+        mask for mask in masks if augmentation.min_area <= int(mask.sum()) <= augmentation.max_share * view_h * view_w
     ][:max_masks]
     if not kept:
         return None

@@ -1,0 +1,1 @@
+"""The embedded model's weights and model card."""

@@ -70,9 +70,7 @@ class SamPredictor:
         if image_format not in ("RGB", "BGR"):
             raise ArgumentError(f"image_format must be 'RGB' or 'BGR', not {image_format!r}")
         if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
-            given = (
-                f"an array of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            )
+            given = f"an array of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
             raise ImageArgumentError(f"the image must be a uint8 array of shape [H, W, 3], not {given}")
         if image_format != self.model.image_format:
             image = image[..., ::-1]
@@ -232,7 +230,5 @@ class SamPredictor:
 
     def _size_of_image(self) -> tuple[int, int]:
         if not self.is_image_set or self.original_size is None:
-            raise ImageNotSetError(
-                "no image is set: call set_image(image) before asking for masks or the embedding"
-            )
+            raise ImageNotSetError("no image is set: call set_image(image) before asking for masks or the embedding")
         return self.original_size

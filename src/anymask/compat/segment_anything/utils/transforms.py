@@ -39,9 +39,7 @@ class ResizeLongestSide:
             )
         height, width = self.get_preprocess_shape(image.shape[0], image.shape[1], self.target_length)
         flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-        scaled = Image.fromarray(np.ascontiguousarray(flat)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
+        scaled = Image.fromarray(np.ascontiguousarray(flat)).resize((width, height), Image.Resampling.BILINEAR)
         return np.array(scaled, dtype=np.uint8)
 
     def apply_coords(self, coords: NDArray[Any], original_size: tuple[int, ...]) -> NDArray[np.float64]:

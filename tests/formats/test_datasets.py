@@ -13,14 +13,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from anymask.train.datasets import (
-    CocoDataset,
-    DatasetError,
-    Sa1bDataset,
-    SyntheticDataset,
-    is_validation_name,
-)
+from anymask.formats.datasets import CocoDataset, DatasetError, Sa1bDataset, is_validation_name
 from anymask.train.synthetic import synthetic_scene
+from anymask.train.synthetic_dataset import SyntheticDataset
 
 HEIGHT, WIDTH = 30, 40
 POLYGONS = [[2, 3, 20.5, 3, 20.5, 15, 2, 15], [25, 20, 35, 20, 30, 28]]

@@ -1,4 +1,4 @@
-"""Data sets of images with instance masks: COCO files, SA-1B folders, synthetic scenes."""
+"""Data sets of images with instance masks, on disk: COCO files and SA-1B folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from anymask.errors import AnymaskError
-from anymask.train.synthetic import synthetic_scene
 
 Rle = dict[str, Any]
 
@@ -131,9 +130,7 @@ class CocoDataset:
         self.path = path
         content = _load_json(path)
         if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
-            raise DatasetError(
-                f"{path} is not a COCO instances file: it needs the keys images and annotations"
-            )
+            raise DatasetError(f"{path} is not a COCO instances file: it needs the keys images and annotations")
         if split not in ("train", "validation", "all"):
             raise DatasetError(f"unknown split {split!r}: use train, validation or all")
         beside = path.parent / "images"
@@ -214,9 +211,7 @@ class Sa1bDataset:
             if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.with_suffix(".json").is_file()
         ]
         self._images = [
-            path
-            for path in images
-            if split == "all" or is_validation_name(path.name) == (split == "validation")
+            path for path in images if split == "all" or is_validation_name(path.name) == (split == "validation")
         ]
         if not images:
             raise DatasetError(f"{self.folder} holds no NAME.jpg with a NAME.json beside it")
@@ -245,47 +240,4 @@ class Sa1bDataset:
 
     def categories(self, index: int) -> list[str]:
         """Give an empty name for each mask: SA-1B has no categories."""
-        return [""] * len(self.masks(index))
-
-
-class SyntheticDataset:
-    """Scenes drawn on demand; see :func:`anymask.train.synthetic.synthetic_scene`.
-
-    Args:
-        count: how many different scenes.
-        size: side of the square scenes in pixels.
-        seed: the first scene's seed.
-    """
-
-    def __init__(self, count: int = 1_000_000, size: int = 256, seed: int = 0) -> None:
-        self.count, self.size, self.seed = count, size, seed
-        self._last: tuple[int, NDArray[np.uint8], list[Rle]] | None = None
-
-    def __len__(self) -> int:
-        return self.count
-
-    def name(self, index: int) -> str:
-        """Give the scene's seed as its name."""
-        return f"synthetic-{self.seed + index}"
-
-    def _scene(self, index: int) -> tuple[NDArray[np.uint8], list[Rle]]:
-        last = self._last
-        if last is None or last[0] != index:
-            scene = synthetic_scene(self.seed + index, self.size, self.size)
-            masks = scene.masks()
-            rles = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
-            last = (index, scene.image, rles)
-            self._last = last
-        return last[1], last[2]
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Draw scene ``index`` as RGB ``[size, size, 3]``."""
-        return self._scene(index)[0]
-
-    def masks(self, index: int) -> list[Rle]:
-        """Give the exact masks of scene ``index``: objects, and the parts of objects that have several."""
-        return self._scene(index)[1]
-
-    def categories(self, index: int) -> list[str]:
-        """Give an empty name for each mask."""
         return [""] * len(self.masks(index))

@@ -20,7 +20,8 @@ FLOORS = [
     {"engine"},
     {"studio"},
     {FACE},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -131,3 +131,24 @@ def test_data_without_usable_masks_is_an_error_also_through_threads() -> None:
     source = stream(WeightedDataset(SyntheticDataset(size=32), 1.0), augmentation=Augmentation(min_area=1e9), threads=2)
     with pytest.raises(DatasetError, match="50 views in a row held no usable mask"):
         next(iter(source.iterate(0, 5)))
+
+
+def test_processes_share_a_batch_without_overlap(tiny_coco):
+    def stream(share: tuple[int, int]) -> BatchStream:
+        return BatchStream(
+            [WeightedDataset(CocoDataset(tiny_coco), 1.0)],
+            side=64,
+            batch_size=3,
+            max_masks=2,
+            augmentation=Augmentation(),
+            seed=5,
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            share=share,
+        )
+
+    whole = stream((0, 1)).batch(7).images
+    assert torch.equal(stream((0, 2)).batch(7).images, whole[[0, 2]])
+    assert torch.equal(stream((1, 2)).batch(7).images, whole[[1]])
+    with pytest.raises(DatasetError, match="3 cannot be shared by 4"):
+        stream((3, 4))

@@ -50,6 +50,7 @@ class BatchStream:
         mean: colour mean that normalisation subtracts, in 0–255.
         std: colour deviation that normalisation divides by.
         threads: how many batches are prepared at a time.
+        share: (number of this process, number of processes): each makes its share of every batch.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class BatchStream:
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         threads: int = 1,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if not datasets or not any(len(entry.dataset) for entry in datasets):
             raise DatasetError("training needs at least one data set with annotated images; none was given")
@@ -73,6 +75,9 @@ class BatchStream:
         self.paste_sources = [entry.dataset for entry in self.datasets if entry.paste]
         self.side, self.batch_size, self.max_masks = side, batch_size, max_masks
         self.augmentation, self.seed, self.threads = augmentation, seed, threads
+        self.positions = range(share[0], batch_size, share[1])
+        if not self.positions:
+            raise DatasetError(f"a batch of {batch_size} cannot be shared by {share[1]} processes: raise batch_size")
         self.mean = torch.tensor(mean).reshape(3, 1, 1)
         self.std = torch.tensor(std).reshape(3, 1, 1)
 
@@ -91,8 +96,8 @@ class BatchStream:
         )
 
     def batch(self, step: int) -> Batch:
-        """Make the batch of ``step``."""
-        views = [self._view(step, position) for position in range(self.batch_size)]
+        """Make this process's share of the batch of ``step``."""
+        views = [self._view(step, position) for position in self.positions]
         images = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         return Batch(
             images=(images.float() - self.mean) / self.std,

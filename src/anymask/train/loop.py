@@ -29,6 +29,7 @@ from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConf
 from anymask.train.dense import DenseObjective
 from anymask.train.initialise import initialise_decoder
 from anymask.train.interactive import interactive_loss
+from anymask.train.processes import Processes
 from anymask.train.synthetic_dataset import SyntheticDataset
 
 LOG_COLUMNS = (
@@ -81,6 +82,7 @@ class Trainer:
         self.folder = Path(config.output)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.device = choose_device(config.device)
+        self.processes = Processes.join(self.device)
         self.precision = choose_precision(config.precision, self.device)
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, config.phases[0].image_size).to(self.device)
@@ -93,7 +95,7 @@ class Trainer:
         self.datasets = [
             WeightedDataset(open_dataset(entry, cache), entry.weight, entry.paste) for entry in config.data
         ]
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator()
         self.phase, self.step, self.seconds = 0, 0, 0.0
         self.rows: list[dict[str, float]] = []
         """What the steps since the last row of the log reported."""
@@ -121,7 +123,6 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average = {key: value.to(self.device) for key, value in state["average"].items()}
         self.dense.load_state_dict(state["dense"], strict=False)
-        self.generator.set_state(state["generator"])
         self.phase, self.step, self.seconds = state["phase"], state["step"], state["seconds"]
         self.rows = state.get("rows", [])
         if self.phase < len(self.config.phases) and state["optimizer"] is not None:
@@ -131,7 +132,7 @@ class Trainer:
     def _cut_log(self) -> None:
         """Drop rows that were logged after the checkpoint: they are going to be logged again."""
         path = self.folder / "log.csv"
-        if not path.is_file():
+        if not path.is_file() or self.processes.rank > 0:
             return
         with path.open(newline="") as file:
             # A row that a crash cut short lacks columns.
@@ -150,7 +151,9 @@ class Trainer:
         write_atomically(path, write)
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, each at once or not at all."""
+        """Write the checkpoint and the averaged weights, each at once or not at all; process 0 alone does it."""
+        if self.processes.rank > 0:
+            return
         heads = {
             key: value
             for key, value in self.dense.state_dict().items()
@@ -160,7 +163,6 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average,
             "dense": heads,
-            "generator": self.generator.get_state(),
             "phase": self.phase,
             "step": self.step,
             "seconds": self.seconds,
@@ -300,13 +302,17 @@ class Trainer:
             mean=PIXEL_MEAN,
             std=PIXEL_STD,
             threads=self.config.threads,
+            share=(self.processes.rank, self.processes.count),
         )
         begun = time.monotonic()
         parameters = [value for group in self.optimizer.param_groups for value in group["params"]]
         for batch in stream.iterate(self.step, phase.steps):
             rate = self._set_rate(phase)
             self.optimizer.zero_grad(set_to_none=True)
+            # Clicks depend on nothing but the step, so that a resumed run makes the same ones.
+            self.generator.manual_seed(hash((self.config.seed, self.phase, self.step, self.processes.rank)))
             row = self._backward(phase, batch)
+            stop = self.processes.average_gradients(parameters, stopping())
             norm = nn.utils.clip_grad_norm_(parameters, phase.clip)
             # One poisoned batch must not cost a night of training.
             if torch.isfinite(norm):
@@ -318,7 +324,7 @@ class Trainer:
                 self.seconds, begun = self.seconds + time.monotonic() - begun, time.monotonic()
                 self._log(self.rows)
                 self.rows = []
-            if stopping():
+            if stop:
                 self.seconds += time.monotonic() - begun
                 return False
             if self.step % self.config.checkpoint_every == 0:
@@ -326,6 +332,8 @@ class Trainer:
         return True
 
     def _log(self, rows: list[dict[str, float]]) -> None:
+        if self.processes.rank > 0:
+            return
         means: dict[str, float] = {}
         for key in LOG_COLUMNS[3:]:
             values = [row[key] for row in rows if key in row and math.isfinite(row[key])]

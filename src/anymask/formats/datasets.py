@@ -111,6 +111,8 @@ class CocoDataset:
         split: "train" leaves the held-out tenth out (see :func:`is_validation_name`), "validation" is that
             tenth, "all" is everything.
         cache_bytes: decoded images kept in memory.
+        only_exhaustive: leave out images whose entry says ``"exhaustive": false``: not all of their objects are
+            annotated, which matters where what is unmarked counts as background, or where they are too many.
 
     Raises:
         DatasetError: a file is missing or not in COCO's layout.
@@ -123,6 +125,7 @@ class CocoDataset:
         *,
         split: str = "all",
         cache_bytes: int = 0,
+        only_exhaustive: bool = False,
     ) -> None:
         path = Path(annotations)
         if path.is_dir():
@@ -136,17 +139,18 @@ class CocoDataset:
         beside = path.parent / "images"
         self.folder = Path(images) if images is not None else (beside if beside.is_dir() else path.parent)
         try:
-            self._read(content, split)
+            self._read(content, split, only_exhaustive)
         except (KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{path} is not a COCO instances file: {error!r}") from error
         self._cache = _ImageCache(cache_bytes)
 
-    def _read(self, content: dict[str, Any], split: str) -> None:
+    def _read(self, content: dict[str, Any], split: str, only_exhaustive: bool) -> None:
         names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
         self._images = [
             entry
             for entry in content["images"]
-            if split == "all" or is_validation_name(entry["file_name"]) == (split == "validation")
+            if (split == "all" or is_validation_name(entry["file_name"]) == (split == "validation"))
+            and (entry.get("exhaustive", True) or not only_exhaustive)
         ]
         self._sizes = {entry["id"]: (int(entry["height"]), int(entry["width"])) for entry in self._images}
         self._masks: dict[Any, list[Rle]] = {key: [] for key in self._sizes}

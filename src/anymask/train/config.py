@@ -32,6 +32,7 @@ class DataConfig:
             is that tenth, "all" is everything.
         weight: share of the views, relative to the other data sets.
         paste: whether its objects may be pasted into other images.
+        only_exhaustive: leave out images of a COCO file that are marked as not fully annotated.
         size: side of synthetic scenes in pixels.
         seed: first synthetic scene.
     """
@@ -42,6 +43,7 @@ class DataConfig:
     split: str = "train"
     weight: float = 1.0
     paste: bool = False
+    only_exhaustive: bool = False
     size: int = 320
     seed: int = 0
 

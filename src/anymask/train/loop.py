@@ -47,7 +47,13 @@ def open_dataset(config: DataConfig, cache_bytes: int) -> InstanceDataset:
         raise ConfigError(f"a data set of kind {config.kind} needs a path")
     if config.kind == "sa1b":
         return Sa1bDataset(config.path, split=config.split, cache_bytes=cache_bytes)
-    return CocoDataset(config.path, config.images, split=config.split, cache_bytes=cache_bytes)
+    return CocoDataset(
+        config.path,
+        config.images,
+        split=config.split,
+        cache_bytes=cache_bytes,
+        only_exhaustive=config.only_exhaustive,
+    )
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def test_the_first_block_runs_and_leaves_what_it_says(photo_folder):
     exec(compile(BLOCKS[0], "README.md", "exec"), scope)
     assert len(scope["masks"]) == 1
     assert scope["many"].prompt.tolist() == [0, 1]
-    assert Image.open(photo_folder / "overlay.png").size == (1100, 900)
+    with Image.open(photo_folder / "overlay.png") as overlay:
+        assert overlay.size == (1100, 900)
     assert (photo_folder / "photo.embedding.safetensors").stat().st_size > 100_000
 
 

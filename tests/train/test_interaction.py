@@ -85,7 +85,7 @@ def test_centres_are_favoured() -> None:
 def test_boxes_move_by_a_tenth_at_most_twenty_pixels_inside_the_view(seed: int) -> None:
     corners = torch.rand(40, 2, generator=seeded(seed)) * 400
     boxes = torch.cat([corners, corners + 10 + torch.rand(40, 2, generator=seeded(seed + 1)) * 100], dim=1)
-    moved = jitter_boxes(boxes, 512, seeded(seed + 2))
+    moved = jitter_boxes(boxes, 512, 0.1, seeded(seed + 2))
     assert ((moved - boxes).abs() <= 20.001).all()
     assert (moved >= 0).all()
     assert (moved <= 512).all()
@@ -93,7 +93,7 @@ def test_boxes_move_by_a_tenth_at_most_twenty_pixels_inside_the_view(seed: int) 
 
 def test_the_jitter_s_deviation_is_a_tenth_of_the_side() -> None:
     boxes = torch.tensor([[200.0, 200.0, 250.0, 300.0]]).expand(5000, 4)
-    deviation = (jitter_boxes(boxes, 512, seeded(0)) - boxes).std(dim=0)
+    deviation = (jitter_boxes(boxes, 512, 0.1, seeded(0)) - boxes).std(dim=0)
     # Over a side of 100 pixels, two deviations are cut off.
     torch.testing.assert_close(deviation, torch.tensor([5.0, 9.6, 5.0, 9.6]), rtol=0.05, atol=0)
 

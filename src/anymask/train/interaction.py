@@ -44,14 +44,14 @@ def favour_centres(regions: Tensor) -> Tensor:
     return F.interpolate(coarse, scale_factor=2)[:, 0] * regions
 
 
-def jitter_boxes(boxes: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Move each edge of ``[M, 4]`` boxes by a normal deviate of 10% of the box's side, at most 20 px.
+def jitter_boxes(boxes: Tensor, side: int, deviation: float, generator: torch.Generator) -> Tensor:
+    """Move each edge of ``[M, 4]`` boxes by a normal deviate of ``deviation`` times the box's side, at most 20 px.
 
-    Boxes stay in the view.
+    The paper's deviation is 0.1. Boxes stay in the view.
     """
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     deviates = torch.randn(boxes.shape, generator=generator, device=generator.device)
-    noise = deviates.to(boxes.device) * 0.1 * size
+    noise = deviates.to(boxes.device) * deviation * size
     return (boxes + noise.clamp(-20, 20)).clamp(0, side)
 
 
@@ -82,6 +82,7 @@ def first_prompt(
     box_share: float,
     centre_share: float,
     generator: torch.Generator,
+    box_jitter: float = 0.1,
 ) -> Interaction:
     """Start each mask with a foreground point or a jittered box.
 
@@ -92,6 +93,7 @@ def first_prompt(
         box_share: share of masks that start with a box.
         centre_share: share of points drawn towards the middle of the object.
         generator: the source of randomness.
+        box_jitter: deviation of the boxes' edges as a share of their sides.
 
     Returns:
         Two tokens a mask: the box's corners, or a point and a filler.
@@ -102,7 +104,7 @@ def first_prompt(
     weights = torch.where(central[:, None, None], favour_centres(region), region)
     # SAM adds half a pixel to what it is given.
     point = sample_cells(weights, 1, generator) * cell - 0.5
-    corners = jitter_boxes(boxes, side, generator).reshape(-1, 2, 2) - 0.5
+    corners = jitter_boxes(boxes, side, box_jitter, generator).reshape(-1, 2, 2) - 0.5
     use_box = _chance(len(region), box_share, generator, region.device)
     filler = torch.zeros_like(point)
     points = torch.where(use_box[:, None, None], corners, torch.cat([point, filler], dim=1))

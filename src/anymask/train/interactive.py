@@ -22,6 +22,7 @@ class InteractiveSettings:
         points: clicks after the first prompt.
         mask_only: rounds with the previous mask and no new click: one at a random place, the others last.
         box_share: share of masks that start with a box.
+        box_jitter: deviation of these boxes' edges as a share of their sides.
         centre_share: share of clicks drawn towards the middle of the region instead of evenly.
         feedback: chance that a round feeds the previous logits back (1.0 in the paper; lower values also
             teach the decoder to answer several points at once).
@@ -36,6 +37,7 @@ class InteractiveSettings:
     points: int = 8
     mask_only: int = 2
     box_share: float = 0.5
+    box_jitter: float = 0.1
     centre_share: float = 0.0
     feedback: float = 1.0
     pixel_loss: str = "focal"
@@ -88,7 +90,9 @@ def interactive_loss(
     rows, columns = embedding.shape[-2:]
     side = 16 * rows
     position = prompt_encoder.pe_layer((rows, columns))[None]
-    interaction = first_prompt(targets, boxes, side, settings.box_share, settings.centre_share, generator)
+    interaction = first_prompt(
+        targets, boxes, side, settings.box_share, settings.centre_share, generator, settings.box_jitter
+    )
     began_with_box = interaction.labels[:, 0] == 2
     # No round uses it before the first has replaced it.
     previous = targets

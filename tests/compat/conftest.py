@@ -3,8 +3,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from models.parity import make_pair
 from skimage import data
+
+from models.parity import make_pair
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from models.parity import reference_decode
 from PIL import Image
 from torch.nn import functional as F
+
+from models.parity import reference_decode
 
 MEAN = torch.tensor([123.675, 116.28, 103.53])
 DEVIATION = torch.tensor([58.395, 57.12, 57.375])

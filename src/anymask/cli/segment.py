@@ -42,7 +42,7 @@ def segment(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON [default: out]."),
+        typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON (default: out)."),
     ] = None,
     json_path: Annotated[
         str | None,

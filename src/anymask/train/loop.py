@@ -58,13 +58,17 @@ def open_dataset(config: DataConfig, cache_bytes: int) -> InstanceDataset:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a flag, so that a checkpoint is written before leaving."""
-    stopped: list[int] = []
+    """Turn the first SIGINT or SIGTERM into a flag, so that a checkpoint is written before leaving.
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        if stopped:
+    A later one interrupts at once; but not within two seconds, because Ctrl-C under ``torchrun`` reaches a process
+    twice, from the terminal and from its parent.
+    """
+    stopped: list[float] = []
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        if stopped and time.monotonic() - stopped[0] > 2:
             raise KeyboardInterrupt
-        stopped.append(number)
+        stopped.append(time.monotonic())
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -253,11 +253,12 @@ def test_what_load_returns_is_accepted(pocket, image, monkeypatch):
     segmenter = anymask.load(pocket, device="cpu", precision="float32")
     predictor = SamPredictor(segmenter)
     assert predictor.model is pocket
-    assert predictor.transform.target_length == 512
+    side = pocket.input_side
+    assert predictor.transform.target_length == side
     predictor.set_image(image)
     masks, scores, low_res = predictor.predict(np.array([[150, 90]]), np.array([1]))
     assert masks.shape == (3, *image.shape[:2])
-    assert low_res.shape == (3, 128, 128)
+    assert low_res.shape == (3, side // 4, side // 4)
     ours = segmenter.encode(image).segment(points=[(150, 90)])
     order = np.argsort(-scores, kind="stable")
     np.testing.assert_allclose(ours.scores, scores[order], atol=1e-5, rtol=0)

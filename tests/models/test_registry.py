@@ -63,7 +63,7 @@ def test_the_input_side_must_be_a_multiple_of_the_stride(side):
         build_model("pocket", side)
 
 
-@pytest.mark.parametrize(("image_size", "side"), [(None, 512), (256, 256)])
+@pytest.mark.parametrize(("image_size", "side"), [(None, MODELS["pocket"].image_size), (256, 256)])
 @torch.no_grad()
 def test_pocket_answers_at_its_own_and_at_another_size(image_size, side):
     model = build_model("pocket", image_size).eval()

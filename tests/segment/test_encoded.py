@@ -77,7 +77,8 @@ def test_the_best_comes_first_with_its_own_logits(photo: EncodedImage) -> None:
     for index in range(10):
         scores = answered.scores[answered.prompt == index]
         assert (np.diff(scores) <= 0).all()
-    assert answered.logits.shape == (16, 128, 128)
+    side = photo.segmenter.logits_side
+    assert answered.logits.shape == (16, side, side)
     full = photo.frame.restore_logits(torch.from_numpy(answered.logits)[None])[0] > 0
     np.testing.assert_array_equal(answered.decode(), full.numpy())
     assert answered.areas.max() > 0
@@ -174,7 +175,7 @@ def facts_and_tensors(photo: EncodedImage, path: Path) -> tuple[dict[str, Any], 
         "fingerprint": photo.segmenter.fingerprint,
         "height": 90,
         "width": 120,
-        "side": 512,
+        "side": photo.segmenter.input_side,
     }
     return facts, load_file(path)
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 import anymask
 from anymask.models.checkpoints import CheckpointError
-from anymask.models.registry import UnknownModelError, build_model
+from anymask.models.registry import MODELS, UnknownModelError, build_model
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import ImageError
 from anymask.segment.segmenter import DeviceError, Segmenter, choose_device, choose_precision, load
@@ -75,7 +75,8 @@ def test_a_network_passes_through(random_segmenter: Segmenter) -> None:
     assert again.prompt_encoder is network.prompt_encoder
     assert again.mask_decoder is network.mask_decoder
     assert again.device == torch.device("cpu")
-    assert (again.input_side, again.logits_side, again.mask_threshold) == (512, 128, 0.0)
+    side = MODELS["pocket"].image_size
+    assert (again.input_side, again.logits_side, again.mask_threshold) == (side, side // 4, 0.0)
     assert again.state_dict().keys() == network.state_dict().keys()
     assert repr(again) == "<Segmenter: custom on cpu, float32>"
 

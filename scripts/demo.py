@@ -15,10 +15,10 @@ from anymask.segment.pixels import read_image
 
 # Public-domain photographs that scikit-image carries, with prompts for an object in each.
 SAMPLES = {
-    "chelsea": {
-        "point": [(225, 90)],
-        "box": (15, 0, 400, 299),
-        "points": ([(225, 90), (110, 180), (430, 60)], [1, 1, 0]),
+    "camera": {
+        "point": [(240, 150)],
+        "box": (0, 60, 395, 511),
+        "points": ([(240, 150), (120, 420), (450, 300)], [1, 1, 0]),
     },
     "coffee": {
         "point": [(285, 170)],
@@ -54,20 +54,21 @@ def main() -> None:
     else:
         from skimage import data
 
-        pictures = {name: (getattr(data, name)(), prompts) for name, prompts in SAMPLES.items()}
+        pictures = {name: (read_image(getattr(data, name)()), prompts) for name, prompts in SAMPLES.items()}
     for name, (pixels, prompts) in pictures.items():
         started = time.perf_counter()
         photo = model.encode(pixels)
         encoded = time.perf_counter()
         asked = {
-            "point": {"points": prompts["point"]},
             "box": {"box": prompts["box"]},
+            "point": {"points": prompts["point"]},
             "points": {"points": prompts["points"][0], "labels": prompts["points"][1]},
         }
         print(f"{name}: encoded in {encoded - started:.2f} s")
+        best = None
         for kind, prompt in asked.items():
-            masks = photo.segment(**prompt)
-            best = masks[0]
+            # More points refine the first click's mask, as they do when somebody clicks.
+            best = photo.segment(**prompt, mask=best if kind == "points" else None)[0]
             drawing = overlay(
                 pixels,
                 best,

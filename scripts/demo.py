@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -79,7 +80,7 @@ def main() -> None:
             record = to_record(name, best, model=model.name)
             write_folder(out, f"{name}-{kind}", pixels, best, Image.fromarray(drawing), record)
             print(f"  by {kind:6s} predicted IoU {best.scores[0]:.2f}  out/{name}-{kind}-overlay.png")
-    example = sys.argv[1] if len(sys.argv) > 1 else "photo.jpg"
+    example = shlex.quote(sys.argv[1]) if len(sys.argv) > 1 else "photo.jpg"
     print(
         "\nNext:\n"
         f"  .venv/bin/anymask segment {example} --point 240,180            # pixels from the top left corner\n"

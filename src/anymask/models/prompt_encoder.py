@@ -21,16 +21,13 @@ class PositionEmbeddingRandom(nn.Module):
             scale = 1.0
         self.register_buffer("positional_encoding_gaussian_matrix", scale * torch.randn(2, num_pos_feats))
 
-    def _encode(self, unit_coordinates: Tensor) -> Tensor:
-        # Positions are multiplied by up to 2π·4: in bfloat16 the phase would be lost.
+    def _pe_encoding(self, unit_coordinates: Tensor) -> Tensor:
+        # The name is the published one, which exporters call. Positions are multiplied by up to 2π·4: in bfloat16
+        # the phase would be lost.
         with torch.autocast(unit_coordinates.device.type, enabled=False):
             matrix = self.positional_encoding_gaussian_matrix.float()
             phase = (2.0 * unit_coordinates.float() - 1.0) @ matrix * (2.0 * math.pi)
             return torch.cat([phase.sin(), phase.cos()], dim=-1)
-
-    def _pe_encoding(self, coords: Tensor) -> Tensor:
-        # Exporters written for the published package call this by its name.
-        return self._encode(coords)
 
     def forward(self, size: tuple[int, int]) -> Tensor:
         """Encode the cell centres of a grid of ``size`` (rows, columns) as ``[2·num_pos_feats, rows, columns]``."""
@@ -39,7 +36,7 @@ class PositionEmbeddingRandom(nn.Module):
         y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
         x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
         grid = torch.stack([x[None, :].expand(rows, -1), y[:, None].expand(-1, columns)], dim=-1)
-        return self._encode(grid).permute(2, 0, 1)
+        return self._pe_encoding(grid).permute(2, 0, 1)
 
     def forward_with_coords(self, coords_input: Tensor, image_size: tuple[int, int]) -> Tensor:
         """Encode points.
@@ -52,7 +49,7 @@ class PositionEmbeddingRandom(nn.Module):
             ``[..., 2·num_pos_feats]``.
         """
         size = torch.tensor([image_size[1], image_size[0]], device=coords_input.device, dtype=torch.float32)
-        return self._encode(coords_input.float() / size)
+        return self._pe_encoding(coords_input.float() / size)
 
 
 class PromptEncoder(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import math
 import pickle
 import signal
@@ -373,5 +372,5 @@ def train(config: TrainConfig, report: Progress | None = None) -> tuple[bool, Sa
     Returns:
         Whether the run is complete, and the model with its current weights.
     """
-    trainer = Trainer(dataclasses.replace(config), report)
+    trainer = Trainer(config, report)
     return trainer.train(), trainer.model

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
+import anymask
+from anymask.models.architecture import VitArchitecture
+
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 COMMANDS = [
@@ -44,6 +47,17 @@ def test_the_drop_in_block_imports():
     scope: dict[str, object] = {}
     exec(statement, scope)
     assert callable(scope["sam_model_registry"]["vit_h"])
+
+
+def test_the_checkpoint_block_runs_and_leaves_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    architecture = VitArchitecture(image_size=64, embed_dim=32, depth=2, num_heads=2, mlp_dim=64, global_blocks=(1,))
+    anymask.load(architecture.build(), device="cpu").save_transformers("my-sam")
+    block = next(block for block in BLOCKS if "save_transformers" in block)
+    exec(compile(block, "README.md", "exec"), {})
+    mine, again = (anymask.load(name, device="cpu") for name in ("mine.safetensors", "for-transformers"))
+    assert mine.fingerprint == again.fingerprint
+    assert (tmp_path / "for-transformers" / "preprocessor_config.json").is_file()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[1:]))

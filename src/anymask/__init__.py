@@ -6,6 +6,7 @@
 >>> masks = photo.segment(points=[(500, 375)])
 """
 
+from anymask import compat
 from anymask.draw import draw_masks
 from anymask.errors import AnymaskError
 from anymask.models.checkpoints import CheckpointError
@@ -27,6 +28,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Segmenter",
+    "compat",
     "load",
 ]
 

@@ -10,6 +10,7 @@ from anymask.compat import segment_anything
 from anymask.compat.segment_anything import sam_model_registry
 from anymask.models.checkpoints import CheckpointError
 from anymask.models.registry import build_model
+from anymask.models.tiny_vit import TinyViT
 
 PACKAGE = "anymask.compat.segment_anything"
 build_module = importlib.import_module(f"{PACKAGE}.build_sam")
@@ -113,6 +114,15 @@ def test_build_sam_is_vit_h():
     assert sam_model_registry["default"] is segment_anything.build_sam_vit_h
 
 
+def test_vit_t_is_mobile_sam_as_in_its_own_package():
+    assert sam_model_registry["vit_t"] is segment_anything.build_sam_vit_t
+    with torch.device("meta"):
+        sam = segment_anything.build_sam_vit_t().to(device="meta")
+    assert type(sam.image_encoder) is TinyViT
+    assert sam.image_encoder.img_size == 1024
+    assert not sam.training
+
+
 @pytest.fixture(scope="module")
 def pocket():
     return build_model("pocket", 64).eval()
@@ -129,7 +139,7 @@ def small_builds(pocket, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_builds")
-@pytest.mark.parametrize("key", ["vit_h", "vit_l", "vit_b", "pocket", "default"])
+@pytest.mark.parametrize("key", ["vit_h", "vit_l", "vit_b", "vit_t", "pocket", "default"])
 def test_a_checkpoint_is_loaded(pocket, tmp_path, key):
     path = tmp_path / "sam.pth"
     torch.save(pocket.state_dict(), path)

@@ -13,11 +13,12 @@ from anymask.models.checkpoints import (
     CheckpointError,
     load_into,
     load_state_dict,
-    locate,
-    weights_folder,
+    read_metadata,
+    read_tensors,
 )
 from anymask.models.image_encoder import ImageEncoderViT
-from anymask.models.registry import UnknownModelError, assemble
+from anymask.models.registry import assemble
+from anymask.models.transformers_keys import to_transformers
 
 
 def small_model(embed_dim=64, depth=1):
@@ -53,6 +54,27 @@ def test_a_wrapped_state_dict_is_unwrapped(model, tmp_path, wrapper):
     path = tmp_path / "sam.pth"
     torch.save({wrapper: model.state_dict(), "epoch": 3}, path)
     assert load_state_dict(str(path)).keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["sam.bin", "sam.safetensors"])
+def test_the_layout_of_transformers_is_renamed(model, tmp_path, name):
+    theirs = to_transformers(model.state_dict())
+    path = write(theirs, tmp_path / name)
+    assert read_tensors(path).keys() == theirs.keys()
+    loaded = load_state_dict(path)
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[key], value) for key, value in model.state_dict().items())
+
+
+def test_metadata_is_that_of_safetensors(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "sam.safetensors", metadata={"model": "pocket"})
+    assert read_metadata(tmp_path / "sam.safetensors") == {"model": "pocket"}
+    save_file({"a": torch.zeros(1)}, tmp_path / "sam.safetensors")
+    assert read_metadata(tmp_path / "sam.safetensors") == {}
+    assert read_metadata(tmp_path / "sam.pth") == {}
+    (tmp_path / "sam.safetensors").write_bytes(b"no")
+    with pytest.raises(CheckpointError, match=r"sam\.safetensors is truncated or not safetensors"):
+        read_metadata(tmp_path / "sam.safetensors")
 
 
 @pytest.mark.parametrize("name", ["sam.pth", "sam.safetensors"])
@@ -192,28 +214,3 @@ def test_one_unknown_tensor_is_named(model):
 def test_a_foreign_checkpoint_is_called_foreign(model):
     with pytest.raises(CheckpointError, match=r"a file is a foreign checkpoint: .* vit_b.*layer1\.0\.weight"):
         load_into(model, {"layer1.0.weight": torch.zeros(3)}, "vit_b", "a file")
-
-
-def test_weights_are_looked_for_in_the_folder_that_the_user_sets(monkeypatch, tmp_path):
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path))
-    assert weights_folder() == tmp_path
-    with pytest.raises(CheckpointError, match=r"vit_b are not here: download https://.*sam_vit_b_01ec64\.pth"):
-        locate("vit_b")
-    (tmp_path / "sam_vit_b_01ec64.pth").touch()
-    assert locate("vit_b") == tmp_path / "sam_vit_b_01ec64.pth"
-
-
-def test_without_a_setting_weights_are_in_the_cache(monkeypatch, tmp_path):
-    monkeypatch.delenv("ANYMASK_HOME", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert weights_folder() == tmp_path / "anymask"
-
-
-def test_a_model_may_be_a_file(tmp_path):
-    path = tmp_path / "mine.pth"
-    with pytest.raises(CheckpointError, match=r"no checkpoint at .*mine\.pth: no such file"):
-        locate(str(path))
-    path.touch()
-    assert locate(str(path)) == path
-    with pytest.raises(UnknownModelError, match=r"unknown model 'vit_z'.*vit_b"):
-        locate("vit_z")

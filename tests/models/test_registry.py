@@ -17,6 +17,7 @@ def parameter_count(model):
 @pytest.mark.parametrize(
     ("name", "tensors", "parameters"),
     [
+        ("mobile_sam", 439, 10_130_092),
         ("vit_b", 314, 93_735_472),
         ("vit_l", 482, 312_342_832),
         ("vit_h", 594, 641_090_608),
@@ -51,7 +52,7 @@ def test_a_foreign_state_dict_is_named():
 
 @pytest.mark.parametrize("lookup", [model_spec, build_model])
 def test_an_unknown_model_is_answered_with_the_known_ones(lookup):
-    with pytest.raises(UnknownModelError, match=r"'vit_x'.*pocket, vit_b, vit_l, vit_h") as caught:
+    with pytest.raises(UnknownModelError, match=r"'vit_x'.*pocket, mobile_sam, vit_b, vit_l, vit_h") as caught:
         lookup("vit_x")
     assert isinstance(caught.value, AnymaskError)
     assert isinstance(caught.value, ValueError)
@@ -63,10 +64,18 @@ def test_the_input_side_must_be_a_multiple_of_the_stride(side):
         build_model("pocket", side)
 
 
-@pytest.mark.parametrize(("image_size", "side"), [(None, MODELS["pocket"].image_size), (256, 256)])
+@pytest.mark.parametrize(
+    ("name", "image_size", "side"),
+    [
+        ("pocket", None, MODELS["pocket"].image_size),
+        ("pocket", 256, 256),
+        ("mobile_sam", 512, 512),
+        ("mobile_sam", 96, 96),
+    ],
+)
 @torch.no_grad()
-def test_pocket_answers_at_its_own_and_at_another_size(image_size, side):
-    model = build_model("pocket", image_size).eval()
+def test_small_models_answer_at_their_own_and_at_another_size(name, image_size, side):
+    model = build_model(name, image_size).eval()
     embedding = model.image_encoder(torch.randn(2, 3, side, side))
     assert embedding.shape == (2, 256, side // 16, side // 16)
     points = (torch.tensor([[[9.0, 9.0]], [[50.0, 60.0]], [[70.0, 8.0]]]), torch.ones(3, 1))

@@ -193,7 +193,7 @@ class NoFloat64(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("name", ["pocket", "vit_b"])
+@pytest.mark.parametrize("name", ["pocket", "mobile_sam", "vit_b"])
 @torch.no_grad()
 def test_nothing_is_computed_in_float64(name):
     network = build_model(name, 64).eval()

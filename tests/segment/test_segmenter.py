@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 import anymask
+from anymask.models.architecture import VitArchitecture
 from anymask.models.checkpoints import CheckpointError
 from anymask.models.registry import MODELS, UnknownModelError, build_model
 from anymask.segment.encoded import EncodedImage
@@ -91,10 +92,38 @@ def test_a_file_is_loaded_by_its_path(
     assert model.encode(photo.image).segment(points=(60, 45)) == photo.segment(points=(60, 45))
 
 
+def test_a_saved_model_answers_as_before(random_segmenter: Segmenter, photo: EncodedImage, tmp_path: Path) -> None:
+    assert photo.image is not None
+    random_segmenter.save(tmp_path / "mine.safetensors")
+    model = load(tmp_path / "mine.safetensors", device="cpu", precision="float32")
+    assert model.name == "pocket (mine.safetensors)"
+    assert model.fingerprint == random_segmenter.fingerprint
+    assert model.encode(photo.image).segment(points=(60, 45)) == photo.segment(points=(60, 45))
+    with pytest.raises(CheckpointError, match=r"ends in \.safetensors, not mine\.pth"):
+        random_segmenter.save(tmp_path / "mine.pth")
+    with pytest.raises(CheckpointError, match=r"cannot be saved in the Hugging Face layout: its image encoder is a"):
+        random_segmenter.save_transformers(tmp_path / "mine")
+
+
+def test_a_folder_in_the_layout_of_transformers(photo: EncodedImage, tmp_path: Path) -> None:
+    architecture = VitArchitecture(image_size=64, embed_dim=32, depth=2, num_heads=2, mlp_dim=64, global_blocks=(1,))
+    first = load(architecture.build(), device="cpu", precision="float32")
+    assert photo.image is not None
+    expected = first.encode(photo.image).segment(box=(30, 20, 90, 70))
+    first.save_transformers(tmp_path / "mine")
+    for given in (tmp_path / "mine", str(tmp_path / "mine"), tmp_path / "mine" / "model.safetensors"):
+        model = load(given, device="cpu", precision="float32")
+        assert model.name == f"custom ({Path(given).name})"
+        assert model.input_side == 64
+        assert model.encode(photo.image).segment(box=(30, 20, 90, 70)) == expected
+    with pytest.raises(CheckpointError, match=r"is a folder without config\.json and model\.safetensors"):
+        load(tmp_path)
+
+
 def test_names_and_files_that_are_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_checkpoint: Path
 ) -> None:
-    with pytest.raises(UnknownModelError, match=r"unknown model 'vit_x': give one of pocket, vit_b"):
+    with pytest.raises(UnknownModelError, match=r"unknown model 'vit_x': give one of pocket, mobile_sam, vit_b"):
         load("vit_x")
     with pytest.raises(CheckpointError, match=r"no checkpoint at .*none\.pth: no such file"):
         load(tmp_path / "none.pth")

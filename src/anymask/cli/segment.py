@@ -51,7 +51,10 @@ def segment(
             help="Write the JSON here, or to standard output with -; no folder then unless -o is given.",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="pocket, vit_b, vit_l, vit_h or a checkpoint file.")] = "pocket",
+    model: Annotated[
+        str,
+        typer.Option(help="pocket, mobile_sam, vit_b, vit_l, vit_h, a checkpoint file, a SamModel folder or a hub id."),
+    ] = "pocket",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
 ) -> None:

@@ -1,21 +1,19 @@
-"""Weights on disk: find, read safely, verify against the model, and say what is wrong."""
+"""Weights on disk: read safely, verify against the model, and say what is wrong."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anymask.errors import AnymaskError
-from anymask.models.registry import MODELS, UnknownModelError
+from anymask.models.transformers_keys import is_transformers_layout, to_published
 
 
 class CheckpointError(AnymaskError, ValueError):
@@ -48,7 +46,7 @@ def _read_pickle(path: Path) -> Any:
         raise CheckpointError(f"{path} is truncated or damaged: {reason}") from error
 
 
-def load_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict without executing anything that is in the file.
 
     Args:
@@ -56,7 +54,7 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
             ``state_dict``.
 
     Returns:
-        Tensors by key, on the CPU; lower precisions are widened to float32.
+        Tensors by the file's own keys, on the CPU; lower precisions are widened to float32.
 
     Raises:
         CheckpointError: the file is missing, empty, truncated, not a checkpoint, or holds more than tensors.
@@ -80,6 +78,37 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path} does not hold a state dict (tensors by name)")
     return {str(key): value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def load_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a state dict in the published layout or in that of Hugging Face's SamModel.
+
+    Args:
+        path: as for :func:`read_tensors`.
+
+    Returns:
+        Tensors by published keys, on the CPU; lower precisions are widened to float32.
+
+    Raises:
+        CheckpointError: the file is missing, empty, truncated, not a checkpoint, or holds more than tensors.
+    """
+    state = read_tensors(path)
+    return to_published(state) if is_transformers_layout(state) else state
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Read what a ``.safetensors`` file says beside its tensors; nothing for other files.
+
+    Raises:
+        CheckpointError: the file is truncated or not safetensors.
+    """
+    if Path(path).suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is truncated or not safetensors: {error}") from error
 
 
 def load_into(model: nn.Module, state: dict[str, Tensor], model_name: str, source: str) -> None:
@@ -118,41 +147,3 @@ def load_into(model: nn.Module, state: dict[str, Tensor], model_name: str, sourc
             details.append(f"{len(foreign)} tensors are unknown (first {foreign[0]})")
         raise CheckpointError(f"{source} is not a checkpoint of {model_name}: {'; '.join(details)}")
     model.load_state_dict(state)
-
-
-def weights_folder() -> Path:
-    """The folder in which published checkpoints are looked for: ``$ANYMASK_HOME``, else the user's cache."""
-    home = os.environ.get("ANYMASK_HOME")
-    if home:
-        return Path(home).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "anymask"
-
-
-def locate(model: str) -> Path:
-    """Find the weights of a model on this machine.
-
-    Args:
-        model: a name from the registry, or the path of a checkpoint file.
-
-    Raises:
-        CheckpointError: the model is known but its checkpoint is not here; the message says where to get it and where
-            to put it.
-        UnknownModelError: neither a known name nor an existing file.
-    """
-    spec = MODELS.get(model)
-    if spec is None:
-        path = Path(model).expanduser()
-        if path.is_file():
-            return path
-        if path.suffix or os.sep in model:
-            raise CheckpointError(f"no checkpoint at {model}: {'it is a folder' if path.is_dir() else 'no such file'}")
-        raise UnknownModelError(f"unknown model {model!r}: give one of {', '.join(MODELS)}, or a checkpoint file")
-    if not spec.source:
-        return Path(str(files("anymask.weights") / spec.file_name))
-    path = weights_folder() / spec.file_name
-    if not path.is_file():
-        raise CheckpointError(
-            f"the weights of {model} are not here: download {spec.source} and put it at {path}, or give its path as "
-            "the model"
-        )
-    return path

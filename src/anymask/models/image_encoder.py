@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from anymask.models.layers import LayerNorm2d, MLPBlock
 
@@ -29,6 +30,9 @@ class ImageEncoderViT(nn.Module):
         rel_pos_zero_init: kept for the published signature; relative positions always start at zero.
         window_size: side of the attention windows in patches; 0 for global attention everywhere.
         global_attn_indexes: blocks with global attention.
+
+    Attributes:
+        checkpoint_activations: compute blocks again in the backward pass instead of keeping what they computed.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class ImageEncoderViT(nn.Module):
         super().__init__()
         del rel_pos_zero_init
         self.img_size = img_size
+        self.checkpoint_activations = False
         grid = img_size // patch_size
         self.patch_embed = PatchEmbed(patch_size, in_chans, embed_dim)
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, embed_dim)) if use_abs_pos else None
@@ -77,13 +82,33 @@ class ImageEncoderViT(nn.Module):
             LayerNorm2d(out_chans),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode normalised, padded images ``[B, 3, S, S]`` as ``[B, out_chans, S/16, S/16]``."""
+    def ordered_layers(self) -> list[list[nn.Parameter]]:
+        """List the parameters of each layer from the pixels upwards: patches and positions, then each block."""
+        lowest = list(self.patch_embed.parameters())
+        if self.pos_embed is not None:
+            lowest.append(self.pos_embed)
+        return [lowest, *(list(block.parameters()) for block in self.blocks)]
+
+    def forward(self, x: Tensor, branch_weights: Tensor | None = None) -> Tensor:
+        """Encode images.
+
+        Args:
+            x: normalised, padded images ``[B, 3, S, S]``.
+            branch_weights: ``[B, depth, 2]``, what the attention and the MLP of each block are multiplied by for
+                each image: stochastic depth (Huang et al. 2016) gives 0 or ``1 / (1 - rate)``. None for 1.
+
+        Returns:
+            ``[B, out_chans, S/16, S/16]``.
+        """
         x = self.patch_embed(x)
         if self.pos_embed is not None:
             x = x + self.pos_embed
-        for block in self.blocks:
-            x = block(x)
+        for index, block in enumerate(self.blocks):
+            inputs = (x,) if branch_weights is None else (x, branch_weights[:, index].to(x.dtype))
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = block(*inputs)
         embedding: Tensor = self.neck(x.permute(0, 3, 1, 2))
         return embedding
 
@@ -124,8 +149,11 @@ class Block(nn.Module):
         self.mlp = MLPBlock(dim, int(dim * mlp_ratio), act_layer)
         self.window_size = window_size
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine ``[B, H, W, dim]``; the shape stays."""
+    def forward(self, x: Tensor, branch_weights: Tensor | None = None) -> Tensor:
+        """Refine ``[B, H, W, dim]``; the shape stays.
+
+        ``branch_weights`` ``[B, 2]`` multiplies what attention and MLP add for each image.
+        """
         attended = self.norm1(x)
         if self.window_size > 0:
             size = (x.shape[1], x.shape[2])
@@ -133,8 +161,12 @@ class Block(nn.Module):
             attended = window_unpartition(self.attn(windows), self.window_size, padded, size)
         else:
             attended = self.attn(attended)
-        x = x + attended
-        return x + self.mlp(self.norm2(x))
+        if branch_weights is None:
+            x = x + attended
+            return x + self.mlp(self.norm2(x))
+        attention_weight, mlp_weight = branch_weights[:, :, None, None, None].unbind(1)
+        x = x + attention_weight * attended
+        return x + mlp_weight * self.mlp(self.norm2(x))
 
 
 class Attention(nn.Module):

@@ -96,29 +96,49 @@ class MaskDecoder(nn.Module):
             Logits ``[B, N, masks, 4h, 4w]`` (the first mask answers unambiguous prompts) and predicted IoU
             ``[B, N, masks]``.
         """
-        batch, prompts = sparse.shape[:2]
-        rows, columns = image_embeddings.shape[-2:]
-        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([output_tokens.expand(batch, prompts, -1, -1), sparse.to(output_tokens.dtype)], dim=2)
         # The image tokens are most of the memory traffic, so they follow the precision of the products.
-        device = image_embeddings.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else output_tokens.dtype
+        dtype = self.token_dtype(image_embeddings.device)
         keys = image_embeddings.to(dtype).unsqueeze(1) + dense.to(dtype)
         keys = keys.flatten(3).transpose(2, 3).contiguous()
         positions = image_pe[0].flatten(1).transpose(0, 1).to(dtype).contiguous()
-        queries, keys = self.transformer.attend(keys, positions, tokens)
+        return self.decode_tokens(keys, positions, sparse, image_embeddings.shape[-1])
+
+    def token_dtype(self, device: torch.device) -> torch.dtype:
+        """Say in which type image tokens are computed: that of the products."""
+        autocast = torch.is_autocast_enabled(device.type)
+        return torch.get_autocast_dtype(device.type) if autocast else self.mask_tokens.weight.dtype
+
+    def decode_tokens(
+        self, image_tokens: Tensor, positions: Tensor, sparse: Tensor, columns: int, chosen: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Predict masks of N prompts on each of B images, whose embeddings are tokens already.
+
+        Args:
+            image_tokens: ``[B, n, S, C]``: n is 1 where all prompts share it (no mask given), else N.
+            positions: ``[S, C]``.
+            sparse: ``[B, N, T, C]`` prompt tokens.
+            columns: columns w of the image embedding; S is h·w.
+            chosen: which masks are wanted; the others cost nothing.
+
+        Returns:
+            Logits ``[B, N, chosen masks, 4h, 4w]`` (the first mask of all answers unambiguous prompts) and predicted
+            IoU of all masks ``[B, N, masks]``.
+        """
+        batch, prompts = sparse.shape[:2]
+        output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([output_tokens.expand(batch, prompts, -1, -1), sparse.to(output_tokens.dtype)], dim=2)
+        queries, keys = self.transformer.attend(image_tokens, positions, tokens)
 
         predicted_iou = self.iou_prediction_head(queries[:, :, 0])
         mask_queries = queries[:, :, 1 : 1 + self.num_mask_tokens]
-        kernels = torch.stack(
-            [mlp(mask_queries[:, :, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=2
-        )
+        wanted = range(self.num_mask_tokens)[chosen]
+        kernels = torch.stack([self.output_hypernetworks_mlps[i](mask_queries[:, :, i]) for i in wanted], dim=2)
         upscaled = self.upscale_tokens(keys)
         logits = upscaled.flatten(2, 4) @ kernels.transpose(2, 3)
         # Cells are (row, column, row in 2x2, column in 2x2, row in 2x2 of that, column in 2x2 of that).
-        logits = logits.reshape(batch, prompts, rows, columns, 2, 2, 2, 2, -1)
+        logits = logits.reshape(batch, prompts, -1, columns, 2, 2, 2, 2, len(wanted))
         logits = logits.permute(0, 1, 8, 2, 4, 6, 3, 5, 7)
-        return logits.reshape(batch, prompts, -1, 4 * rows, 4 * columns), predicted_iou
+        return logits.reshape(batch, prompts, len(wanted), -1, 4 * columns), predicted_iou
 
     def upscale_tokens(self, image_tokens: Tensor) -> Tensor:
         """Apply ``output_upscaling`` to tokens instead of a map.

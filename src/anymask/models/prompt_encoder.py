@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from anymask.models.layers import LayerNorm2d
 
@@ -129,6 +130,16 @@ class PromptEncoder(nn.Module):
         """Embed mask logits ``[N, 1, 4·rows, 4·columns]`` as ``[N, embed_dim, rows, columns]``."""
         embedding: Tensor = self.mask_downscaling(masks)
         return embedding
+
+    def embed_mask_tokens(self, masks: Tensor) -> Tensor:
+        """Embed masks as :meth:`embed_masks` does, as image tokens ``[N, rows·columns, embed_dim]``."""
+        *layers, last = self.mask_downscaling
+        assert isinstance(last, nn.Conv2d)
+        for layer in layers:
+            masks = layer(masks)
+        # A 1×1 convolution is a linear layer on tokens; the few channels before it are quicker to rearrange.
+        tokens = masks.flatten(2).transpose(1, 2)
+        return F.linear(tokens, last.weight.flatten(1), last.bias)
 
     # Subclasses and exporters written for the published package override and call these names.
 

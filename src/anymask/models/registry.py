@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from anymask.errors import AnymaskError
-from anymask.models.image_encoder import ImageEncoderViT
-from anymask.models.mask_decoder import MaskDecoder
+from anymask.models.architecture import DecoderArchitecture, VitArchitecture
 from anymask.models.pocket_encoder import PocketEncoder
-from anymask.models.prompt_encoder import PromptEncoder
 from anymask.models.sam import Sam
-from anymask.models.transformer import TwoWayTransformer
+from anymask.models.tiny_vit import TinyViT
 
 
 class UnknownModelError(AnymaskError, ValueError):
@@ -34,6 +32,9 @@ class ModelSpec:
         sha256: the checkpoint's hash; "" where none is known.
         licence: of the weights.
         parameters: in all parts together.
+        size: of the checkpoint in bytes; 0 where it is not known.
+        hub_copy: repository and file on the Hugging Face hub that hold a copy, as "owner/name/path"; "" where none
+            is known.
     """
 
     name: str
@@ -45,22 +46,19 @@ class ModelSpec:
     sha256: str
     licence: str
     parameters: int
+    size: int = 0
+    hub_copy: str = ""
 
 
-def _vit(embed_dim: int, depth: int, num_heads: int, global_blocks: tuple[int, ...]) -> Callable[[int], nn.Module]:
-    def build(image_size: int) -> nn.Module:
-        return ImageEncoderViT(
-            img_size=image_size,
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            global_attn_indexes=global_blocks,
-        )
-
-    return build
-
+VITS = {
+    "vit_b": VitArchitecture(),
+    "vit_l": VitArchitecture(embed_dim=1024, depth=24, num_heads=16, mlp_dim=4096, global_blocks=(5, 11, 17, 23)),
+    "vit_h": VitArchitecture(embed_dim=1280, depth=32, num_heads=16, mlp_dim=5120, global_blocks=(7, 15, 23, 31)),
+}
+"""The published vision transformers by name."""
 
 _PUBLISHED = "https://dl.fbaipublicfiles.com/segment_anything/"
+_HUB_COPIES = "ybelkada/segment-anything/checkpoints/"
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -77,37 +75,54 @@ MODELS: dict[str, ModelSpec] = {
             parameters=9_154_400,
         ),
         ModelSpec(
+            name="mobile_sam",
+            description="MobileSAM: SAM with TinyViT",
+            image_size=1024,
+            build_encoder=lambda image_size: TinyViT(img_size=image_size),
+            source="https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt",
+            file_name="mobile_sam.pt",
+            sha256="",
+            licence="Apache-2.0",
+            parameters=10_130_092,
+        ),
+        ModelSpec(
             name="vit_b",
             description="SAM with ViT-B",
             image_size=1024,
-            build_encoder=_vit(768, 12, 12, (2, 5, 8, 11)),
+            build_encoder=lambda image_size: VITS["vit_b"].at(image_size).build_encoder(),
             source=_PUBLISHED + "sam_vit_b_01ec64.pth",
             file_name="sam_vit_b_01ec64.pth",
             sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
             licence="Apache-2.0",
             parameters=93_735_472,
+            size=375_042_383,
+            hub_copy=_HUB_COPIES + "sam_vit_b_01ec64.pth",
         ),
         ModelSpec(
             name="vit_l",
             description="SAM with ViT-L",
             image_size=1024,
-            build_encoder=_vit(1024, 24, 16, (5, 11, 17, 23)),
+            build_encoder=lambda image_size: VITS["vit_l"].at(image_size).build_encoder(),
             source=_PUBLISHED + "sam_vit_l_0b3195.pth",
             file_name="sam_vit_l_0b3195.pth",
             sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
             licence="Apache-2.0",
             parameters=312_342_832,
+            size=1_249_524_607,
+            hub_copy=_HUB_COPIES + "sam_vit_l_0b3195.pth",
         ),
         ModelSpec(
             name="vit_h",
             description="SAM with ViT-H",
             image_size=1024,
-            build_encoder=_vit(1280, 32, 16, (7, 15, 23, 31)),
+            build_encoder=lambda image_size: VITS["vit_h"].at(image_size).build_encoder(),
             source=_PUBLISHED + "sam_vit_h_4b8939.pth",
             file_name="sam_vit_h_4b8939.pth",
             sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             licence="Apache-2.0",
             parameters=641_090_608,
+            size=2_564_550_879,
+            hub_copy=_HUB_COPIES + "sam_vit_h_4b8939.pth",
         ),
     )
 }
@@ -127,20 +142,7 @@ def model_spec(name: str) -> ModelSpec:
 
 def assemble(image_encoder: nn.Module, image_size: int) -> Sam:
     """Put SAM's prompt encoder and mask decoder, with random weights, beside an image encoder of stride 16."""
-    grid = image_size // 16
-    return Sam(
-        image_encoder=image_encoder,
-        prompt_encoder=PromptEncoder(
-            embed_dim=256,
-            image_embedding_size=(grid, grid),
-            input_image_size=(image_size, image_size),
-            mask_in_chans=16,
-        ),
-        mask_decoder=MaskDecoder(
-            transformer_dim=256,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=256, num_heads=8, mlp_dim=2048),
-        ),
-    )
+    return DecoderArchitecture().assemble(image_encoder, image_size)
 
 
 def build_model(name: str, image_size: int | None = None) -> Sam:
@@ -172,9 +174,12 @@ def guess_model(state: Mapping[str, Tensor], source: str) -> str:
         UnknownModelError: the state dict belongs to none of them.
     """
     position = state.get("image_encoder.pos_embed")
-    names = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-    if position is not None and position.shape[-1] in names:
-        return names[position.shape[-1]]
+    if position is not None:
+        for name, architecture in VITS.items():
+            if position.shape[-1] == architecture.embed_dim:
+                return name
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "mobile_sam"
     if "image_encoder.stem.0.0.weight" in state:
         return "pocket"
     raise UnknownModelError(

@@ -15,15 +15,16 @@ import math
 from torch import Tensor, nn
 
 from anymask.models.layers import MLPBlock
+from anymask.models.products import times_transposed, transposed_times
 
 
 def _scores_over_shared(tokens: Tensor, image: Tensor) -> Tensor:
     """``[B, N, R, C]`` against ``[B, n, S, C]`` gives ``[B, N, R, S]``; n is 1 or N."""
     batch, prompts, rows, channels = tokens.shape
     if image.shape[1] == 1 and prompts > 1:
-        product = tokens.reshape(batch, prompts * rows, channels) @ image[:, 0].transpose(1, 2)
+        product = times_transposed(tokens.reshape(batch, prompts * rows, channels), image[:, 0])
         return product.reshape(batch, prompts, rows, -1)
-    return tokens @ image.transpose(2, 3)
+    return times_transposed(tokens, image)
 
 
 def _gather_from_shared(weights: Tensor, image: Tensor) -> Tensor:
@@ -123,7 +124,9 @@ class Attention(nn.Module):
         value = self._heads(self.v_proj(token_values))
         out_weight = self.out_proj.weight.unflatten(1, (heads, width)).permute(1, 2, 0)
         projected = (value @ out_weight).flatten(2, 3)
-        return weights.transpose(2, 3) @ projected + self.out_proj.bias
+        out = transposed_times(weights, projected)
+        # A float32 bias would make float32 of a product in bfloat16.
+        return out + self.out_proj.bias.to(out.dtype)
 
 
 class TwoWayAttentionBlock(nn.Module):

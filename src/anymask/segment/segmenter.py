@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from anymask.errors import AnymaskError
-from anymask.models.checkpoints import load_into, load_state_dict, locate
 from anymask.models.mask_decoder import MaskDecoder
 from anymask.models.prompt_encoder import PromptEncoder
-from anymask.models.registry import MODELS, build_model, guess_model
 from anymask.models.sam import Sam
+from anymask.models.storage import load_network, save_network
+from anymask.models.transformers_folder import write_folder
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.frame import Frame
 from anymask.segment.pixels import DEFAULT_MAX_PIXELS, ImageSource, read_image
@@ -142,6 +142,35 @@ class Segmenter:
             digest.update(value.detach().flatten()[:64].float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def save(self, path: str | Path) -> None:
+        """Write the weights to one file that :func:`load` and training read.
+
+        Its keys are the published ones, and its metadata says which model it is. The file is written beside ``path``
+        and renamed, so that it is whole or not there.
+
+        Args:
+            path: the file; its name ends in ``.safetensors``.
+
+        Raises:
+            CheckpointError: the name has another ending, or the network is not one that :func:`load` could build.
+            OSError: the file cannot be written.
+        """
+        save_network(self.network, path)
+
+    def save_transformers(self, folder: str | Path) -> None:
+        """Write a folder that ``SamModel`` and ``SamProcessor`` of Hugging Face's transformers, and :func:`load`, read.
+
+        Args:
+            folder: made if it is missing; gets ``model.safetensors``, ``config.json`` and
+                ``preprocessor_config.json``.
+
+        Raises:
+            CheckpointError: that layout has no place for the network (``pocket`` and ``mobile_sam``), or the folder is
+                a file.
+            OSError: the folder cannot be made or written to.
+        """
+        write_folder(self.network, folder)
+
     def encode(self, image: ImageSource, *, max_pixels: int | None = DEFAULT_MAX_PIXELS) -> EncodedImage:
         """Encode one image.
 
@@ -252,23 +281,20 @@ def load(
     """Load a model.
 
     Args:
-        model: a name ("pocket", which is in the package, or "vit_b", "vit_l", "vit_h"), a checkpoint file of
-            one of them, or a network.
+        model: a name ("pocket", which is in the package, or "mobile_sam", "vit_b", "vit_l", "vit_h"), a checkpoint
+            file of one of them, a folder or hub id ("facebook/sam-vit-base") in the layout of Hugging Face's
+            SamModel, or a network.
         device: "auto" for the best there is, or "cpu", "cuda", "cuda:1", "mps".
         precision: "auto" (bfloat16 where the processor has it), "float32" or "bfloat16".
 
     Raises:
         CheckpointError: the weights are missing, damaged or of another model.
-        UnknownModelError: neither a known name nor a file.
+        UnknownModelError: neither a known name nor a file or folder.
         DeviceError: the device or precision is not available.
     """
     if isinstance(model, Sam):
         return Segmenter(model, "custom", device, precision)
     # Before gigabytes are read, a mistyped device should be said.
     choose_precision(precision, choose_device(device))
-    path = locate(str(model))
-    state = load_state_dict(path)
-    name = str(model) if str(model) in MODELS else guess_model(state, str(path))
-    network = build_model(name)
-    load_into(network, state, name, str(path))
-    return Segmenter(network, name if str(model) in MODELS else f"{name} ({path.name})", device, precision)
+    network, name = load_network(model)
+    return Segmenter(network, name, device, precision)

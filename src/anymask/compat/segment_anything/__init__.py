@@ -1,16 +1,21 @@
 """The names of Meta's ``segment_anything`` package over anymask: change the import, keep the code.
 
-The drop-in computes in float32 unless the environment variable ``ANYMASK_PRECISION`` says ``auto`` or
-``bfloat16``, which then holds for the image encoder of every :class:`SamPredictor`.
+The drop-in computes in float32 unless :func:`anymask.compat.install` or the environment variable
+``ANYMASK_PRECISION`` says ``auto`` or ``bfloat16``, which then holds for the image encoder of every
+:class:`SamPredictor`.
 """
+
+from typing import NoReturn
 
 from anymask.compat.segment_anything.build_sam import (
     build_sam,
     build_sam_vit_b,
     build_sam_vit_h,
     build_sam_vit_l,
+    build_sam_vit_t,
     sam_model_registry,
 )
+from anymask.compat.segment_anything.errors import NotThereYetError
 from anymask.compat.segment_anything.predictor import SamPredictor
 
 __all__ = [
@@ -19,5 +24,15 @@ __all__ = [
     "build_sam_vit_b",
     "build_sam_vit_h",
     "build_sam_vit_l",
+    "build_sam_vit_t",
     "sam_model_registry",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name == "SamAutomaticMaskGenerator":
+        raise NotThereYetError(
+            "SamAutomaticMaskGenerator is not in anymask yet, while SamPredictor and sam_model_registry are: prompt "
+            "with points or boxes instead"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from anymask.models.checkpoints import load_into, load_state_dict, locate
+from anymask.models.checkpoints import load_into, load_state_dict
+from anymask.models.locations import locate
 from anymask.models.registry import build_model
 from anymask.models.sam import Sam
 
@@ -53,6 +54,18 @@ def build_sam_vit_b(checkpoint: str | Path | None = None) -> Sam:
     return _build("vit_b", checkpoint)
 
 
+def build_sam_vit_t(checkpoint: str | Path | None = None) -> Sam:
+    """Build MobileSAM under the name that its own package gives it, in evaluation mode, on the CPU.
+
+    Args:
+        checkpoint: file with its weights; without one they are random.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a checkpoint of this model.
+    """
+    return _build("mobile_sam", checkpoint)
+
+
 def build_sam_pocket(checkpoint: str | Path | None = None) -> Sam:
     """Build anymask's own small model, in evaluation mode, on the CPU; the published package lacks it.
 
@@ -72,5 +85,6 @@ sam_model_registry: dict[str, Callable[..., Sam]] = {
     "vit_h": build_sam_vit_h,
     "vit_l": build_sam_vit_l,
     "vit_b": build_sam_vit_b,
+    "vit_t": build_sam_vit_t,
     "pocket": build_sam_pocket,
 }

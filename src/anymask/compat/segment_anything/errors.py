@@ -13,3 +13,7 @@ class ImageArgumentError(AnymaskError, TypeError, ValueError):
 
 class ImageNotSetError(AnymaskError, RuntimeError):
     """Masks or the embedding were asked for before an image was set."""
+
+
+class NotThereYetError(AnymaskError, ImportError):
+    """A name of the published package that anymask does not have yet."""

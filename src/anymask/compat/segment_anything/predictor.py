@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anymask.compat.precision import drop_in_precision
 from anymask.compat.segment_anything.errors import ArgumentError, ImageArgumentError, ImageNotSetError
 from anymask.compat.segment_anything.utils.transforms import ResizeLongestSide
 from anymask.models.sam import Sam
-from anymask.segment.segmenter import Segmenter, choose_precision
-
-PRECISION_VARIABLE = "ANYMASK_PRECISION"
+from anymask.segment.segmenter import Segmenter
 
 
 class SamPredictor:
@@ -25,8 +23,8 @@ class SamPredictor:
     otherwise. Points outside the image are accepted, as in the published package.
 
     Args:
-        sam_model: a ``Sam``, or what :func:`anymask.load` returns. Either computes here in float32 unless the
-            environment variable ``ANYMASK_PRECISION`` says otherwise.
+        sam_model: a ``Sam``, or what :func:`anymask.load` returns. Either computes here in float32 unless
+            :func:`anymask.compat.install` or the environment variable ``ANYMASK_PRECISION`` says otherwise.
 
     Attributes:
         model: the network.
@@ -95,7 +93,7 @@ class SamPredictor:
                 f"set_torch_image needs an image of shape [1, 3, h, w] whose long side is {side}, "
                 f"not {list(shape)}; transform.apply_image_torch makes one"
             )
-        precision = choose_precision(os.environ.get(PRECISION_VARIABLE, "float32"), self.device)
+        precision = drop_in_precision(self.device)
         self.reset_image()
         self.original_size = (original_image_size[0], original_image_size[1])
         self.input_size = (shape[2], shape[3])

@@ -12,6 +12,7 @@ from anymask.cli.evaluate import app
 from anymask.evaluate import evaluate_clicks
 from anymask.formats.datasets import CocoDataset, DatasetError, is_validation_name
 from anymask.models.registry import build_model
+from anymask.segment import rle
 from anymask.segment.masks import Masks
 
 SHARED_COCO = Path(__file__).parents[3] / "shared" / "data" / "coco"
@@ -110,6 +111,20 @@ def test_the_command_takes_a_folder_in_sa1b_layout(coco_folder, tmp_path, kind):
     result = run_command("--data", folder, "--max-clicks", 1, "--no-baselines", *kind)
     assert result.exit_code == 0, result.output
     assert "IoU box" in result.stdout
+
+
+@pytest.mark.usefixtures("box_filler")
+def test_the_command_recognises_a_folder_of_masks(coco_folder, tmp_path):
+    dataset = CocoDataset(coco_folder)
+    folder = tmp_path / "pictures"
+    for kind, pixels in (("images", dataset.image(0)), ("masks", rle.decode(dataset.masks(0)[0]).astype(np.uint8))):
+        (folder / kind).mkdir(parents=True)
+        assert cv2.imwrite(str(folder / kind / "a.png"), pixels)
+    result = run_command("--data", folder, "--max-clicks", 1, "--no-baselines", "--json", "-")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["groups"]["all"]["masks"] == 1
+    wrong = run_command("--data", folder, "--kind", "labelme")
+    assert isinstance(wrong.exception, DatasetError)
 
 
 def test_the_command_lets_errors_of_the_data_through(tmp_path):

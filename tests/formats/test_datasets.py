@@ -1,242 +1,152 @@
-"""Data sets: what they read agrees with pycocotools, and what is wrong is an error that names the file."""
+"""Which kind of data set lies at a path, and what is said where it is none."""
 
 import json
 import shutil
-import zlib
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
-from anymask.formats.datasets import CocoDataset, DatasetError, Sa1bDataset, is_validation_name
-from anymask.train.synthetic import synthetic_scene
-from anymask.train.synthetic_dataset import SyntheticDataset
-
-HEIGHT, WIDTH = 30, 40
-POLYGONS = [[2, 3, 20.5, 3, 20.5, 15, 2, 15], [25, 20, 35, 20, 30, 28]]
-
-
-def blob() -> NDArray[np.uint8]:
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    cv2.circle(mask, (15, 12), 8, 1, -1)
-    mask[20:24, 30:39] = 1
-    return np.asfortranarray(mask)
-
-
-def run_lengths(mask: NDArray[np.uint8]) -> list[int]:
-    counts, value, run = [], 0, 0
-    for pixel in mask.ravel(order="F").tolist():
-        if pixel != value:
-            counts.append(run)
-            value, run = pixel, 0
-        run += 1
-    return [*counts, run]
-
-
-def segmentations() -> dict[str, Any]:
-    compressed = coco_mask.encode(blob())
-    return {
-        "polygons": POLYGONS,
-        "uncompressed": {"size": [HEIGHT, WIDTH], "counts": run_lengths(blob())},
-        "compressed": {"size": [HEIGHT, WIDTH], "counts": compressed["counts"].decode()},
-    }
-
-
-def content(segmentation: Any, **extra: Any) -> dict[str, Any]:
-    return {
-        "images": [{"id": 7, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}],
-        "annotations": [{"id": 1, "image_id": 7, "segmentation": segmentation, "category_id": 3, **extra}],
-        "categories": [{"id": 3, "name": "cup"}],
-    }
-
-
-def write(folder: Path, what: Any) -> Path:
-    path = folder / "annotations.json"
-    path.write_text(json.dumps(what))
-    return path
-
-
-@pytest.mark.parametrize("kind", ["polygons", "uncompressed", "compressed"])
-def test_segmentations_agree_with_pycocotools(tmp_path: Path, kind: str) -> None:
-    path = write(tmp_path, content(segmentations()[kind]))
-    (rle,) = CocoDataset(path).masks(0)
-    reference = COCO(path)
-    expected = reference.annToMask(reference.anns[1])
-    assert expected.any()
-    np.testing.assert_array_equal(coco_mask.decode(rle), expected)
-    if kind != "polygons":
-        np.testing.assert_array_equal(expected, blob())
-
-
-def test_a_folder_is_its_annotations_and_images(tiny_coco: Path) -> None:
-    dataset = CocoDataset(tiny_coco)
-    assert len(dataset) == 6
-    for index in range(6):
-        scene = synthetic_scene(100 + index, 80, 96)
-        assert dataset.name(index) == f"scene-{index}.png"
-        np.testing.assert_array_equal(dataset.image(index), scene.image)
-        found = [coco_mask.decode(rle).astype(bool) for rle in dataset.masks(index)]
-        np.testing.assert_array_equal(found, scene.masks(40))
-        assert len(dataset.categories(index)) == len(found)
-    assert {name for index in range(6) for name in dataset.categories(index)} == {"thing", "stuff"}
-
-
-def test_the_split_is_by_the_name_and_complete() -> None:
-    names = [f"{number}.jpg" for number in range(2000)]
-    held_out = [name for name in names if is_validation_name(name)]
-    assert held_out == [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
-    assert 150 < len(held_out) < 250
-
-
-def test_splits_of_a_coco_file(tmp_path: Path) -> None:
-    names = [f"{number}.png" for number in range(60)]
-    images = [{"id": n, "file_name": name, "height": 30, "width": 40} for n, name in enumerate(names)]
-    annotations = [{"id": n, "image_id": n, "segmentation": POLYGONS} for n in range(60)]
-    path = write(tmp_path, {"images": images, "annotations": annotations})
-
-    def found(split: str) -> list[str]:
-        dataset = CocoDataset(path, split=split)
-        return [dataset.name(index) for index in range(len(dataset))]
-
-    assert found("all") == names
-    assert found("validation") == [name for name in names if is_validation_name(name)]
-    assert found("train") == [name for name in names if not is_validation_name(name)]
-    assert found("validation")
-    with pytest.raises(DatasetError, match="unknown split 'test'"):
-        found("test")
-
-
-def test_crowds_and_images_without_masks_are_left_out(tmp_path: Path) -> None:
-    what = content(POLYGONS)
-    what["images"].append({"id": 8, "file_name": "empty.png", "height": 5, "width": 5})
-    what["images"].append({"id": 9, "file_name": "crowd.png", "height": 30, "width": 40})
-    what["annotations"].append({"id": 2, "image_id": 7, "segmentation": POLYGONS, "iscrowd": 1})
-    what["annotations"].append({"id": 3, "image_id": 9, "segmentation": POLYGONS, "iscrowd": 1})
-    dataset = CocoDataset(write(tmp_path, what))
-    assert [dataset.name(index) for index in range(len(dataset))] == ["a.png"]
-    assert len(dataset.masks(0)) == 1
-    assert dataset.categories(0) == ["cup"]
-
-
-def test_categories_that_are_not_listed_have_no_name(tmp_path: Path) -> None:
-    assert CocoDataset(write(tmp_path, content(POLYGONS, category_id=99))).categories(0) == [""]
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ([], "needs the keys images and annotations"),
-        ({"images": []}, "needs the keys images and annotations"),
-        (content("square"), "neither a list of polygons nor an RLE"),
-        (content(None), "neither a list of polygons nor an RLE"),
-        (content([]), "no polygon of at least three corners"),
-        (content([[1, 2, 3, 4]]), "no polygon of at least three corners"),
-        (content({"size": [30, 41], "counts": [1230]}), r"an RLE of the size \[30, 41\] is on an image of"),
-        (content({"size": [30, 40], "counts": [7]}), "do not add up to its size"),
-        (content({"counts": [1200]}), "an RLE of the size None"),
-        ({"images": [{"id": 1}], "annotations": []}, "not a COCO instances file"),
-        ({"images": [3], "annotations": []}, "not a COCO instances file"),
-        ({"images": [], "annotations": [{}]}, "not a COCO instances file: KeyError"),
-    ],
+from anymask.formats.datasets import (
+    CocoDataset,
+    DatasetError,
+    LabelMeDataset,
+    MaskFolderDataset,
+    Sa1bDataset,
+    SubsetDataset,
+    is_validation_name,
+    open_dataset,
+    recognise,
 )
-def test_wrong_layouts(tmp_path: Path, what: Any, message: str) -> None:
-    path = write(tmp_path, what)
-    with pytest.raises(DatasetError, match=message) as caught:
-        CocoDataset(path)
-    assert str(path) in str(caught.value)
+
+SQUARE = [[2, 2, 20, 2, 20, 18, 2, 18]]
 
 
-def test_missing_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"cannot read .*annotations\.json: No such file"):
-        CocoDataset(tmp_path)
-    (tmp_path / "annotations.json").write_text('{"images": [')
-    with pytest.raises(DatasetError, match="is not valid JSON"):
-        CocoDataset(tmp_path)
-    dataset = CocoDataset(write(tmp_path, content(POLYGONS)))
-    with pytest.raises(DatasetError, match=r"cannot read the image .*a\.png"):
-        dataset.image(0)
-    (tmp_path / "a.png").write_bytes(b"not an image")
-    with pytest.raises(DatasetError, match=r"cannot read the image .*a\.png"):
-        dataset.image(0)
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((WIDTH, HEIGHT, 3), np.uint8))
-    with pytest.raises(DatasetError, match="is 30 x 40, but its annotations are for 40 x 30"):
-        dataset.image(0)
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.full((30, 40, 3), 90, np.uint8))
 
 
-def test_the_cache_keeps_no_more_than_it_may(tiny_coco: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(tiny_coco, folder)
-    dataset = CocoDataset(folder, cache_bytes=2 * 80 * 96 * 3)
-    first = dataset.image(0)
-    dataset.image(1)
-    dataset.image(2)
-    shutil.rmtree(folder / "images")
-    np.testing.assert_array_equal(dataset.image(0), first)
-    dataset.image(1)
-    with pytest.raises(DatasetError):
-        dataset.image(2)
+def mask(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.zeros((30, 40), np.uint8)
+    values[3:12, 5:20] = 1
+    assert cv2.imwrite(str(path), values)
 
 
-@pytest.fixture
-def sa1b(tmp_path: Path) -> Path:
-    for number, suffix in enumerate((".jpg", ".png", ".JPG")):
-        folder = tmp_path / "deep" if number else tmp_path
-        folder.mkdir(exist_ok=True)
-        picture = np.full((HEIGHT, WIDTH, 3), 40 * number, np.uint8)
-        assert cv2.imwrite(str(folder / f"sa_{number}{suffix}"), picture)
-        described = {
-            "image": {"width": WIDTH, "height": HEIGHT, "file_name": f"sa_{number}{suffix}"},
-            "annotations": [
-                {"segmentation": segmentations()["compressed"], "predicted_iou": 0.9},
-                {"segmentation": segmentations()["uncompressed"]},
-            ],
-        }
-        (folder / f"sa_{number}.json").write_text(json.dumps(described))
-    (tmp_path / "alone.jpg").write_bytes((tmp_path / "sa_0.jpg").read_bytes())
-    return tmp_path
+def coco(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 30, "width": 40}],
+        "annotations": [{"id": 1, "image_id": 1, "segmentation": SQUARE}],
+    }
+    path.write_text(json.dumps(content))
 
 
-def test_sa1b_folders(sa1b: Path) -> None:
-    dataset = Sa1bDataset(sa1b)
-    found = {dataset.name(index): index for index in range(len(dataset))}
-    assert set(found) == {"sa_0.jpg", "sa_1.png", "sa_2.JPG"}
-    for index in range(3):
-        for rle in dataset.masks(index):
-            np.testing.assert_array_equal(coco_mask.decode(rle), blob())
-        assert dataset.categories(index) == ["", ""]
-    assert (dataset.image(found["sa_1.png"]) == 40).all()
-    parts = [Sa1bDataset(sa1b, split=split) for split in ("train", "validation")]
-    assert sum(len(part) for part in parts) == 3
+def sa1b(folder: Path) -> None:
+    picture(folder / "sa_1.jpg")
+    content = {"image": {"height": 30, "width": 40}, "annotations": [{"segmentation": SQUARE}]}
+    (folder / "sa_1.json").write_text(json.dumps(content))
 
 
-def test_wrong_sa1b_folders(sa1b: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(DatasetError, match="is not a folder"):
-        Sa1bDataset(sa1b / "sa_0.json")
-    with pytest.raises(DatasetError, match=r"holds no NAME\.jpg"):
-        Sa1bDataset(tmp_path_factory.mktemp("empty"))
-    with pytest.raises(DatasetError, match="unknown split"):
-        Sa1bDataset(sa1b, split="test")
-    for text, message in (("{}", "not in SA-1B's layout"), ("[]", "not in SA-1B's"), ("{", "not valid JSON")):
-        (sa1b / "sa_0.json").write_text(text)
-        dataset = Sa1bDataset(sa1b)
-        index = [dataset.name(index) for index in range(3)].index("sa_0.jpg")
-        with pytest.raises(DatasetError, match=message):
-            dataset.masks(index)
+def labelme(folder: Path) -> None:
+    picture(folder / "a.png")
+    shape = {"label": "cup", "points": [[2, 2], [20, 18]], "shape_type": "rectangle"}
+    content = {"imagePath": "a.png", "imageHeight": 30, "imageWidth": 40, "shapes": [shape]}
+    (folder / "a.json").write_text(json.dumps(content))
 
 
-def test_synthetic_scenes_are_the_painter_s() -> None:
-    dataset = SyntheticDataset(count=5, size=64, seed=20)
-    assert len(dataset) == 5
-    # Out of order, because the last scene is remembered.
-    for index in (2, 2, 0, 4):
-        scene = synthetic_scene(20 + index, 64, 64)
-        np.testing.assert_array_equal(dataset.image(index), scene.image)
-        found = [coco_mask.decode(rle).astype(bool) for rle in dataset.masks(index)]
-        np.testing.assert_array_equal(found, scene.masks())
-        assert dataset.categories(index) == [""] * len(found)
-    assert dataset.name(3) == "synthetic-23"
+LAYOUTS = {
+    "annotations": (lambda folder: (coco(folder / "annotations.json"), picture(folder / "images/a.png")), CocoDataset),
+    "instances": (lambda folder: (coco(folder / "instances_x.json"), picture(folder / "a.png")), CocoDataset),
+    "coco's own": (
+        lambda folder: (coco(folder / "annotations/instances_val2017.json"), picture(folder / "val2017/a.png")),
+        CocoDataset,
+    ),
+    "roboflow": (lambda folder: (coco(folder / "_annotations.coco.json"), picture(folder / "a.png")), CocoDataset),
+    "sa1b": (sa1b, Sa1bDataset),
+    "labelme": (labelme, LabelMeDataset),
+    "masks": (lambda folder: (picture(folder / "images/a.jpg"), mask(folder / "masks/a.png")), MaskFolderDataset),
+    "labels": (lambda folder: (picture(folder / "images/a.jpg"), mask(folder / "labels/a.png")), MaskFolderDataset),
+    "nuclei": (lambda folder: (picture(folder / "a/images/a.png"), mask(folder / "a/masks/1.png")), MaskFolderDataset),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_are_recognised_and_read(tmp_path: Path, layout: str) -> None:
+    write, expected = LAYOUTS[layout]
+    write(tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert type(dataset) is expected
+    assert len(dataset) == 1
+    assert dataset.image(0).shape == (30, 40, 3)
+    assert [one["size"] for one in dataset.masks(0)] == [[30, 40]]
+    assert len(dataset.categories(0)) == 1
+    again = open_dataset(tmp_path, recognise(tmp_path))
+    assert again.masks(0) == dataset.masks(0)
+
+
+def test_a_file_finds_its_images_in_coco_s_own_layout(tmp_path: Path) -> None:
+    LAYOUTS["coco's own"][0](tmp_path)
+    assert open_dataset(tmp_path / "annotations" / "instances_val2017.json").image(0).shape == (30, 40, 3)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(tmp_path / "val2017", elsewhere)
+    with pytest.raises(DatasetError, match="cannot read the image"):
+        open_dataset(tmp_path).image(0)
+    assert open_dataset(tmp_path, images=elsewhere).image(0).shape == (30, 40, 3)
+
+
+def test_several_coco_files_are_a_question(tmp_path: Path) -> None:
+    coco(tmp_path / "annotations/instances_train2017.json")
+    coco(tmp_path / "annotations/instances_val2017.json")
+    with pytest.raises(DatasetError, match=r"several COCO files: .*instances_train2017\.json, .*give the one you mean"):
+        open_dataset(tmp_path)
+
+
+def test_what_is_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"there is no data set at .*nowhere"):
+        open_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="is not a data set that anymask knows; it reads a COCO"):
+        open_dataset(tmp_path)
+    picture(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match=r"a\.png is not a data set"):
+        open_dataset(tmp_path / "a.png")
+    (tmp_path / "something.json").write_text("[1, 2]")
+    with pytest.raises(DatasetError, match="not a data set that anymask knows"):
+        open_dataset(tmp_path)
+    coco(tmp_path / "my-own.json")
+    with pytest.raises(DatasetError, match=r"my-own\.json seems to be a COCO instances file; give it instead"):
+        open_dataset(tmp_path)
+    labelme(tmp_path / "one")
+    with pytest.raises(DatasetError, match="give the folder that holds all of them"):
+        open_dataset(tmp_path / "one" / "a.json")
+    with pytest.raises(DatasetError, match="unknown kind of data set 'yolo': use auto, coco"):
+        open_dataset(tmp_path, "yolo")
+    with pytest.raises(DatasetError, match="only COCO files have their images elsewhere"):
+        open_dataset(tmp_path / "one", "labelme", images=tmp_path)
+    mask(tmp_path / "two/masks/a.png")
+    with pytest.raises(DatasetError, match=r"holds masks, but there is no folder .*images"):
+        open_dataset(tmp_path / "two")
+
+
+def test_splits_are_those_of_the_kind(tmp_path: Path) -> None:
+    for number in range(40):
+        picture(tmp_path / f"images/{number}.png")
+        mask(tmp_path / f"masks/{number}.png")
+    parts = {split: open_dataset(tmp_path, split=split) for split in ("all", "train", "validation")}
+    names = {split: [part.name(index) for index in range(len(part))] for split, part in parts.items()}
+    assert sorted(names["train"] + names["validation"]) == sorted(names["all"])
+    assert names["validation"]
+    assert all(is_validation_name(name) for name in names["validation"])
+
+
+def test_a_subset_is_in_its_own_order(tiny_coco: Path) -> None:
+    whole = CocoDataset(tiny_coco)
+    some = SubsetDataset(whole, [4, 1])
+    assert len(some) == 2
+    for place, index in enumerate((4, 1)):
+        assert some.name(place) == whole.name(index)
+        np.testing.assert_array_equal(some.image(place), whole.image(index))
+        assert some.masks(place) == whole.masks(index)
+        assert some.categories(place) == whole.categories(index)

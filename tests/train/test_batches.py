@@ -133,22 +133,32 @@ def test_data_without_usable_masks_is_an_error_also_through_threads() -> None:
         next(iter(source.iterate(0, 5)))
 
 
-def test_processes_share_a_batch_without_overlap(tiny_coco):
-    def stream(share: tuple[int, int]) -> BatchStream:
-        return BatchStream(
-            [WeightedDataset(CocoDataset(tiny_coco), 1.0)],
-            side=64,
-            batch_size=3,
-            max_masks=2,
-            augmentation=Augmentation(),
-            seed=5,
-            mean=(0.0, 0.0, 0.0),
-            std=(1.0, 1.0, 1.0),
-            share=share,
-        )
+def test_processes_and_parts_share_a_batch_without_overlap(mixed: list[WeightedDataset]) -> None:
+    whole = stream(*mixed, batch_size=5).batch(7)
+    assert whole.positions == (0, 1, 2, 3, 4)
+    seen = []
+    for rank in range(2):
+        share = stream(*mixed, batch_size=5, share=(rank, 2), parts=2)
+        for number, part in enumerate(share.iterate(7, 8)):
+            assert_same(part, share.batch(7, number))
+            assert torch.equal(part.images, whole.images[list(part.positions)])
+            seen.append(part.positions)
+    assert seen == [(0, 4), (2,), (1,), (3,)]
 
-    whole = stream((0, 1)).batch(7).images
-    assert torch.equal(stream((0, 2)).batch(7).images, whole[[0, 2]])
-    assert torch.equal(stream((1, 2)).batch(7).images, whole[[1]])
-    with pytest.raises(DatasetError, match="3 cannot be shared by 4"):
-        stream((3, 4))
+
+def test_parts_come_step_after_step(mixed: list[WeightedDataset]) -> None:
+    source = stream(*mixed, batch_size=4, parts=2, threads=2)
+    batches = list(source.iterate(3, 5))
+    assert [batch.positions for batch in batches] == [(0, 2), (1, 3)] * 2
+    assert torch.equal(batches[2].images, source.batch(4, 0).images)
+
+
+def test_a_batch_that_is_too_small_to_share_is_an_error(mixed: list[WeightedDataset]) -> None:
+    with pytest.raises(DatasetError, match="3 cannot be shared by 4 processes: raise batch_size"):
+        stream(*mixed, share=(0, 4))
+    with pytest.raises(
+        DatasetError, match="3 cannot be shared by 1 process in 4 parts each: raise batch_size or lower"
+    ):
+        stream(*mixed, parts=4)
+    with pytest.raises(DatasetError, match="3 cannot be shared by 2 processes in 2 parts each"):
+        stream(*mixed, share=(1, 2), parts=2)

@@ -1,5 +1,6 @@
 """Configurations: every wrong key is named, and what is right means the same in YAML and TOML."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConfig, load_config
 from anymask.train.interactive import InteractiveSettings
+from anymask.train.schedule import rate_factor
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = "data: [{kind: synthetic}]\n"
@@ -54,7 +56,10 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ("output: run\ndata: coco\n" + PHASES, "data must be a list, not 'coco'"),
         ("output: run\ndata: [coco]\n" + PHASES, r"data\[0\] must be a table"),
         ("output: run\ndata: [{path: x}]\n" + PHASES, r"the key data\[0\]\.kind is missing"),
-        ("output: run\ndata: [{kind: voc}]\n" + PHASES, r"data\[0\]\.kind must be one of coco, sa1b"),
+        (
+            "output: run\ndata: [{kind: voc}]\n" + PHASES,
+            r"data\[0\]\.kind must be one of auto, coco, sa1b, labelme, masks",
+        ),
         ("output: run\ndata: [{kind: coco, split: test}]\n" + PHASES, r"data\[0\]\.split must be one of"),
         ("output: run\ndata: [{kind: coco, paste: 1}]\n" + PHASES, r"data\[0\]\.paste must be of type bool"),
         ("output: run\ndata: [{kind: coco, weight: 0}]\n" + PHASES, r"data\[0\]\.weight must be above 0"),
@@ -80,6 +85,27 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
             r"phases\[0\]\.augmentation needs 0 < min_scale <= max_scale",
         ),
         (GOOD.replace("3}", "3, augmentation: {zoom: 1}}"), r"unknown key phases\[0\]\.augmentation\.zoom"),
+        (GOOD + "seed: -1\n", "seed must be at least 0, not -1"),
+        (GOOD + "decoder_start: zero\n", "decoder_start must be one of matching, random, not 'zero'"),
+        (GOOD.replace("3}", "3, accumulate: 0}"), r"phases\[0\]\.accumulate must be at least 1, not 0"),
+        (GOOD.replace("3}", "3, learning_rate: 0}"), r"phases\[0\]\.learning_rate must be above 0"),
+        (GOOD.replace("3}", "3, learning_rate: .nan}"), r"phases\[0\]\.learning_rate must be above 0"),
+        (GOOD.replace("3}", "3, weight_decay: -0.1}"), r"phases\[0\]\.weight_decay must be at least 0"),
+        (GOOD.replace("3}", "3, betas: [0.9, 1.0]}"), r"phases\[0\]\.betas must be at least 0 and below 1"),
+        (GOOD.replace("3}", "3, layer_decay: 1.2}"), r"phases\[0\]\.layer_decay must be above 0 and at most 1"),
+        (GOOD.replace("3}", "3, drop_path: 1}"), r"phases\[0\]\.drop_path must be at least 0 and below 1"),
+        (GOOD.replace("3}", "3, schedule: linear}"), r"phases\[0\]\.schedule must be one of cosine, step, constant"),
+        (GOOD.replace("3}", "3, schedule: step}"), r"decay_steps must rise between 0 and steps \(3\)"),
+        (GOOD.replace("3}", "3, schedule: step, decay_steps: [2, 1]}"), r"decay_steps must rise.*not \[2, 1\]"),
+        (GOOD.replace("3}", "3, schedule: step, decay_steps: [3]}"), r"decay_steps must rise.*not \[3\]"),
+        (GOOD.replace("3}", "3, decay_steps: [1]}"), r"decay_steps needs schedule: step, not cosine"),
+        (GOOD.replace("3}", "3, freeze: [encoder]}"), r"freeze\[0\] must be one of image_encoder, prompt_encoder"),
+        (GOOD.replace("3}", "3, freeze: image_encoder}"), r"phases\[0\]\.freeze must be a list"),
+        (GOOD.replace("3}", "3, encoder_rate: 0, freeze: [mask_decoder]}"), r"phases\[0\] freezes every part"),
+        (GOOD.replace("3}", "3, interaction: {feedback: 2}}"), r"interaction\.feedback must be between 0 and 1"),
+        (GOOD.replace("3}", "3, interaction: {pixel_weight: -1}}"), r"interaction\.pixel_weight must be at least 0"),
+        (GOOD.replace("3}", "3, augmentation: {flip: 50}}"), r"augmentation\.flip must be between 0 and 1, not 50"),
+        (GOOD.replace("3}", "3, augmentation: {scale_spacing: log}}"), r"scale_spacing must be one of ratio, linear"),
         ("output: [\n", "is not valid YAML"),
     ],
 )
@@ -171,3 +197,35 @@ def test_paths_are_relative_to_the_configuration(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.*")), ids=lambda path: path.name)
 def test_the_shipped_configurations_load(path: Path) -> None:
     assert load_config(path).phases
+
+
+def test_the_paper_s_recipe_is_the_paper_s() -> None:
+    """Appendix A of arXiv 2304.02643, number by number."""
+    config = load_config(REPOSITORY / "configs" / "paper-vit-h.yaml")
+    assert (config.model, config.decoder_start, config.ema) == ("vit_h", "random", 0)
+    (phase,) = config.phases
+    assert (phase.steps, phase.batch_size, phase.image_size, phase.max_masks) == (90_000, 256, 1024, 64)
+    assert (phase.learning_rate, phase.warmup, phase.weight_decay, phase.betas) == (8e-4, 250, 0.1, (0.9, 0.999))
+    assert (phase.layer_decay, phase.drop_path, phase.clip, phase.encoder_rate) == (0.8, 0.4, 0, 1)
+    factors = [rate_factor(phase, step) for step in (0, 124, 249, 59_999, 60_000, 86_665, 86_666, 89_999)]
+    assert factors == pytest.approx([0.004, 0.5, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    given = phase.interaction
+    assert (given.points, given.mask_only, given.box_share, given.box_jitter) == (8, 2, 0.5, 0.1)
+    assert (given.feedback, given.centre_share, given.single_weight) == (1, 0, 0)
+    assert (given.pixel_loss, given.pixel_weight, given.dice_weight, given.iou_weight) == ("focal", 20, 1, 1)
+    views = phase.augmentation
+    assert (views.whole, views.flip, views.colour, views.grey, views.paste, views.max_share) == (1, 0, 0, 0, 0, 0.9)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+def test_rates_rise_linearly_and_never_rise_again(schedule: str) -> None:
+    more = {"schedule": schedule, "decay_steps": (20, 30) if schedule == "step" else ()}
+    phase = PhaseConfig("dense", steps=40, warmup=10, final_rate=0.2, decay_factor=0.5, **more)
+    factors = [rate_factor(phase, step) for step in range(40)]
+    peak = {"cosine": 1 - 0.4 * (1 - math.cos(math.pi * 9 / 40)), "step": 1, "constant": 1}[schedule]
+    assert factors[9] == pytest.approx(peak)
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    last = {"cosine": 0.2, "step": 0.25, "constant": 1}[schedule]
+    assert factors[-1] == pytest.approx(last, abs=0.01)

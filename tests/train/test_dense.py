@@ -30,10 +30,11 @@ def targets() -> list[Tensor]:
 
 def test_it_trains_the_encoder_and_the_parts_that_draw_masks(objective: DenseObjective, targets: list[Tensor]) -> None:
     embedding = torch.randn(2, 32, 4, 4, generator=seeded(1)).requires_grad_()
-    loss, report = objective(embedding, targets, seeded(2))
-    loss.backward()
-    assert loss.shape == ()
-    assert 0 <= report["iou"] <= 1
+    losses, ious = objective(embedding, targets, [seeded(2), seeded(3)])
+    losses.mean().backward()
+    assert losses.shape == ious.shape == (2,)
+    assert ((ious >= 0) & (ious <= 1)).all()
+    assert not ious.requires_grad
     assert embedding.grad is not None
     assert (embedding.grad.flatten(1).abs().sum(1) > 0).all()
     trained = {name for name, value in objective.named_parameters() if value.grad is not None}
@@ -48,19 +49,19 @@ def test_it_trains_the_encoder_and_the_parts_that_draw_masks(objective: DenseObj
     }
 
 
-def test_the_clicks_come_from_the_generator(objective: DenseObjective, targets: list[Tensor]) -> None:
+def test_the_clicks_come_from_the_generators(objective: DenseObjective, targets: list[Tensor]) -> None:
     embedding = torch.randn(2, 32, 4, 4, generator=seeded(1))
-    one, other, third = (objective(embedding, targets, seeded(seed))[0] for seed in (3, 3, 4))
-    assert one == other
-    assert one != third
+    one, other, third = (objective(embedding, targets, [seeded(3), seeded(last)])[0] for last in (4, 4, 5))
+    assert torch.equal(one, other)
+    assert one[0] == third[0]
+    assert one[1] != third[1]
 
 
-def test_images_count_the_same_whatever_their_masks(objective: DenseObjective, targets: list[Tensor]) -> None:
+def test_an_image_s_loss_does_not_depend_on_its_neighbours(objective: DenseObjective, targets: list[Tensor]) -> None:
     embedding = torch.randn(2, 32, 4, 4, generator=seeded(1))
-    both, _ = objective(embedding, targets, seeded(5))
-    generator = seeded(5)
-    apart = [objective(embedding[i : i + 1], targets[i : i + 1], generator)[0] for i in range(2)]
-    torch.testing.assert_close(both, torch.stack(apart).mean())
+    both, _ = objective(embedding, targets, [seeded(5), seeded(6)])
+    apart = [objective(embedding[i : i + 1], targets[i : i + 1], [seeded(5 + i)])[0] for i in range(2)]
+    torch.testing.assert_close(both, torch.cat(apart))
 
 
 def test_the_loss_falls_on_one_image(
@@ -74,8 +75,8 @@ def test_the_loss_falls_on_one_image(
     losses = []
     for _ in range(30):
         optimizer.zero_grad()
-        loss, _ = objective(encoder(images), targets, generator)
-        loss.backward()
+        each, _ = objective(encoder(images), targets, [generator, generator])
+        each.mean().backward()
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(each.mean().item())
     assert sum(losses[-5:]) < 0.6 * sum(losses[:5])

@@ -1,6 +1,7 @@
 """The interactive objective: rounds, losses and gradients against a plain version in one piece."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor
 
 from anymask.models.sam import Sam
+from anymask.train.config import load_config
 from anymask.train.initialise import initialise_decoder
 from anymask.train.interaction import correct, first_prompt
 from anymask.train.interactive import InteractiveSettings, interactive_loss
 from anymask.train.losses import mask_iou, mask_loss
 
+REPOSITORY = Path(__file__).parents[2]
 PAPER = InteractiveSettings()
 
 
@@ -115,14 +118,14 @@ def test_gradients_are_those_of_one_loss_in_one_piece(network: Sam, objects: tup
 def count_rounds(network: Sam, objects: tuple[Tensor, Tensor], settings: InteractiveSettings, seed: int) -> Any:
     """The number of prompt tokens, and whether a mask was fed back, in each round."""
     rounds = []
-    decode = network.mask_decoder.decode
+    decode = network.mask_decoder.decode_tokens
 
-    def spy(embedding: Tensor, position: Tensor, sparse: Tensor, dense: Tensor) -> Any:
-        rounds.append((sparse.shape[2], dense.shape[1] > 1))
-        return decode(embedding, position, sparse, dense)
+    def spy(tokens: Tensor, position: Tensor, sparse: Tensor, *more: Any) -> Any:
+        rounds.append((sparse.shape[2], tokens.shape[1] > 1))
+        return decode(tokens, position, sparse, *more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network.mask_decoder, "decode", spy)
+        patch.setattr(network.mask_decoder, "decode_tokens", spy)
         run(network, objects, settings, seed)
     return rounds
 
@@ -141,6 +144,48 @@ def test_the_paper_s_schedule_has_eleven_rounds(network: Sam, objects: tuple[Ten
         assert [fed for _, fed in rounds] == [False] + [True] * 10
         places.add(mask_only[0])
     assert len(places) > 3
+
+
+def test_the_paper_s_recipe_round_by_round(
+    network: Sam, objects: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Best of three in the first round, the single mask after; the best-rated logits are fed back as they are."""
+    settings = load_config(REPOSITORY / "configs" / "paper-vit-h.yaml").phases[0].interaction
+    answers: list[tuple[Tensor, Tensor]] = []
+    fed: list[Tensor] = []
+    judged: list[tuple[int, ...]] = []
+    decode, embed = network.mask_decoder.decode_tokens, network.prompt_encoder.embed_mask_tokens
+
+    def note_answer(*given: Any, **more: Any) -> tuple[Tensor, Tensor]:
+        logits, predicted = decode(*given, **more)
+        logits.retain_grad()
+        answers.append((logits, predicted.detach()))
+        return logits, predicted
+
+    def note_mask(masks: Tensor) -> Tensor:
+        fed.append(masks)
+        return embed(masks)
+
+    def note_loss(logits: Tensor, *more: Any) -> Tensor:
+        judged.append(tuple(logits.shape[:2]))
+        return mask_loss(logits, *more)
+
+    monkeypatch.setattr(network.mask_decoder, "decode_tokens", note_answer)
+    monkeypatch.setattr(network.prompt_encoder, "embed_mask_tokens", note_mask)
+    monkeypatch.setattr("anymask.train.interactive.mask_loss", note_loss)
+    report, _ = run(network, objects, settings, seed=3)
+    assert judged == [(3, 3)] + [(3, 1)] * 10
+    best = answers[0][1][0, :, 1:].argmax(-1)
+    torch.testing.assert_close(fed[0][:, 0], answers[0][0].detach()[0, torch.arange(3), best])
+    for number in range(1, 10):
+        torch.testing.assert_close(fed[number][:, 0], answers[number][0].detach()[0, :, 0])
+    assert len(fed) == 10
+    # The first round asks for three masks and trains one of them, the others for the single mask.
+    assert [answer[0].shape[2] for answer in answers] == [3] + [1] * 10
+    gradient = answers[0][0].grad
+    assert gradient is not None
+    assert ((gradient[0].flatten(2) != 0).any(-1).sum(1) == 1).all()
+    assert 0 <= report["box_iou"] <= 1
 
 
 def test_mask_only_rounds_are_fed_even_without_feedback(network: Sam, objects: tuple[Tensor, Tensor]) -> None:
@@ -182,7 +227,7 @@ def test_the_loss_falls_on_one_image(network: Sam, objects: tuple[Tensor, Tensor
     settings = InteractiveSettings(points=1, mask_only=1, pixel_loss="balanced", pixel_weight=1.0)
     losses = []
     generator = seeded(0)
-    for _ in range(30):
+    for _ in range(40):
         optimizer.zero_grad()
         embedding = network.image_encoder(image)
         leaf = embedding.detach().requires_grad_()

@@ -2,19 +2,23 @@
 
 import csv
 import dataclasses
+import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from tiny_run import build, configuration
 from torch import Tensor
 
 import anymask
@@ -22,9 +26,11 @@ from anymask.models.checkpoints import CheckpointError
 from anymask.models.sam import Sam
 from anymask.segment.segmenter import DeviceError
 from anymask.train import loop
+from anymask.train.batches import Batch
 from anymask.train.config import ConfigError, DataConfig, PhaseConfig, TrainConfig
 from anymask.train.interactive import InteractiveSettings
-from anymask.train.loop import Trainer, open_dataset, train
+from anymask.train.loop import DivergedError, Trainer, open_dataset, train
+from anymask.train.step import TrainingStep
 
 QUICK = InteractiveSettings(points=1, mask_only=0)
 
@@ -118,6 +124,71 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
     assert_equal(load_file(folder / "run" / "model.safetensors"), load_file(folder / "whole" / "model.safetensors"))
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("crash_at", [1, 2, 3])
+def test_parts_and_stochastic_depth_resume_exactly(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, crash_at: int
+) -> None:
+    monkeypatch.setattr(loop, "build_model", lambda _name, side: build("vit", side))
+    changes = {
+        "accumulate": 2,
+        "drop_path": 0.5,
+        "layer_decay": 0.8,
+        "dense_weight": 0.2,
+        "freeze": ("prompt_encoder",),
+    }
+    whole = configuration(str(folder / "whole"), steps=4, **changes)
+    _, expected = train(whole)
+
+    def disturb(row: dict[str, float], _done: int, _total: int) -> None:
+        if row["step"] == crash_at:
+            raise Crash
+
+    config = dataclasses.replace(whole, output=str(folder / "run"))
+    with pytest.raises(Crash):
+        train(config, disturb)
+    complete, model = train(config)
+    assert complete
+    assert log_rows(folder / "run") == log_rows(folder / "whole")
+    assert_equal(model.state_dict(), expected.state_dict())
+
+
+@pytest.mark.long
+def test_a_run_killed_at_random_moments_ends_as_an_undisturbed_one(folder: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from tiny_run import train;"
+        "train('vit', sys.argv[2], {'steps': 24, 'drop_path': 0.3, 'batch_size': 2})"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+    subprocess.run([*command, str(folder / "whole")], env=environment, check=True)
+    rng = random.Random(0)
+    log = folder / "run" / "log.csv"
+    kills = 0
+    for _ in range(60):
+        before = log.stat().st_mtime_ns if log.is_file() else None
+        with subprocess.Popen([*command, str(folder / "run")], env=environment) as process:
+            # The log is cut or begun when training begins, and grows by a row a step.
+            while process.poll() is None and (not log.is_file() or log.stat().st_mtime_ns == before):
+                time.sleep(0.002)
+            enough = len(log.read_text().splitlines()) + rng.randint(1, 6)
+            while process.poll() is None and len(log.read_text().splitlines()) < enough:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
+            process.kill()
+            process.wait()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 3
+    assert process.returncode == 0
+    assert log_rows(folder / "run") == log_rows(folder / "whole")
+    assert len(log_rows(folder / "run")) == 24
+    first, second = (load_file(folder / name / "model.safetensors") for name in ("run", "whole"))
+    assert_equal(first, second)
+
+
 @pytest.mark.usefixtures("tiny")
 def test_a_finished_run_is_not_run_again(config: TrainConfig, folder: Path) -> None:
     short = only(config, 0, steps=2)
@@ -168,19 +239,19 @@ def test_without_freezing_every_part_changes(config: TrainConfig) -> None:
 def test_a_gradient_that_is_not_finite_skips_the_step(
     config: TrainConfig, folder: Path, monkeypatch: pytest.MonkeyPatch, poison: float
 ) -> None:
-    backward = Trainer._backward
+    backward = TrainingStep.backward
     seen: list[dict[str, Tensor]] = []
 
-    def poisoned(self: Trainer, phase: PhaseConfig, batch: Any) -> dict[str, float]:
+    def poisoned(self: TrainingStep, batch: Batch, step: int) -> Tensor:
         seen.append({key: value.detach().clone() for key, value in self.model.named_parameters()})
-        row = backward(self, phase, batch)
-        if self.step == 1:
+        figures = backward(self, batch, step)
+        if step == 1:
             gradient = self.model.mask_decoder.output_upscaling[0].weight.grad
             assert gradient is not None
             gradient[0, 0] = poison
-        return row
+        return figures
 
-    monkeypatch.setattr(Trainer, "_backward", poisoned)
+    monkeypatch.setattr(TrainingStep, "backward", poisoned)
     trainer = Trainer(dataclasses.replace(only(config, 0, steps=3), log_every=1))
     trainer.train()
     assert_equal(seen[1], seen[2])
@@ -189,6 +260,39 @@ def test_a_gradient_that_is_not_finite_skips_the_step(
     assert any(not torch.equal(value, final[key]) for key, value in seen[2].items())
     assert all(torch.isfinite(value).all() for value in final.values())
     assert [row["gradient"] == "" for row in log_rows(folder / "run")] == [False, True, False]
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("number", [0, 1], ids=["dense", "interactive"])
+def test_a_broken_image_does_not_poison_the_running_statistics(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    backward = TrainingStep.backward
+    before: dict[str, Tensor] = {}
+
+    def poisoned(self: TrainingStep, batch: Batch, step: int) -> Tensor:
+        if step == 1:
+            before.update({key: value.clone() for key, value in self.model.state_dict().items()})
+            batch.images[0, 0, 3, 3] = float("nan")
+        return backward(self, batch, step)
+
+    monkeypatch.setattr(TrainingStep, "backward", poisoned)
+    trainer = Trainer(only(config, number, steps=2))
+    assert trainer.train()
+    assert any("running_mean" in key for key in before)
+    assert_equal(trainer.model.state_dict(), before)
+    assert all(value.isfinite().all() for value in trainer.average.values())
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_that_has_diverged_says_so(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_GIVE_UP_AFTER", 3)
+    trainer = Trainer(only(config, 0, steps=9))
+    trainer.save()
+    with torch.no_grad():
+        trainer.dense.place.weight.fill_(float("nan"))
+    with pytest.raises(DivergedError, match=r"3 steps in a row had no finite gradient, the last one step 2 of phase 0"):
+        trainer.train()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -263,10 +367,63 @@ def test_a_millionth_step_stays_a_whole_number(config: TrainConfig, folder: Path
 
 
 @pytest.mark.usefixtures("tiny")
+def test_training_runs_outside_the_main_thread(config: TrainConfig) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: Trainer(only(config, 0, steps=1)).train()).result()
+
+
+@pytest.mark.usefixtures("tiny")
 def test_signals_are_given_back(config: TrainConfig) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     train(only(config, 0, steps=1))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.usefixtures("tiny")
+def test_weights_to_begin_with_are_read_once(config: TrainConfig, folder: Path) -> None:
+    path = folder / "start.safetensors"
+    save_file({key: value * 0 + 0.25 for key, value in loop.build_model("", 64).state_dict().items()}, path)
+    begins = dataclasses.replace(only(config, 0), initial=str(path))
+    trainer = Trainer(begins)
+    assert trainer.beginning.startswith("loaded all of pocket from")
+    assert (trainer.model.mask_decoder.iou_token.weight == 0.25).all()
+    assert trainer.train()
+    path.unlink()
+    assert Trainer(begins).beginning == ""
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_decoder_starts_as_it_is_told(config: TrainConfig) -> None:
+    def matches(choice: str) -> bool:
+        trainer = Trainer(dataclasses.replace(config, decoder_start=choice))
+        attention = trainer.model.mask_decoder.transformer.final_attn_token_to_image
+        return torch.equal(attention.q_proj.weight, attention.k_proj.weight)
+
+    assert matches("matching")
+    assert not matches("random")
+
+
+def test_images_that_are_not_fully_annotated_can_be_left_out(tmp_path: Path, tiny_coco: Path) -> None:
+    content = json.loads((tiny_coco / "annotations.json").read_text())
+    for number, image in enumerate(content["images"]):
+        image["exhaustive"] = number % 3 == 0
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    (tmp_path / "images").symlink_to(tiny_coco / "images")
+    settings = DataConfig("coco", str(tmp_path), split="all")
+    every = open_dataset(settings, 0)
+    full = open_dataset(dataclasses.replace(settings, only_exhaustive=True), 0)
+    assert len(every) == 6
+    assert [full.name(index) for index in range(len(full))] == ["scene-0.png", "scene-3.png"]
+    by_name = {every.name(index): every.masks(index) for index in range(6)}
+    assert full.masks(1) == by_name["scene-3.png"]
+    with pytest.raises(ConfigError, match="only_exhaustive is for data sets of kind coco, not auto"):
+        open_dataset(dataclasses.replace(settings, kind="auto", only_exhaustive=True), 0)
+
+
+def test_a_data_set_is_recognised(tiny_coco: Path) -> None:
+    found, named = (open_dataset(DataConfig(kind, str(tiny_coco), split="all"), 0) for kind in ("auto", "coco"))
+    assert [found.name(index) for index in range(len(found))] == [named.name(index) for index in range(len(named))]
+    assert found.masks(0) == named.masks(0)
 
 
 def test_wrong_settings_are_said_before_training(config: TrainConfig) -> None:

@@ -167,6 +167,36 @@ def test_the_share_is_of_the_picture_not_of_the_padding() -> None:
     assert view(source, 0, Augmentation(**{**vars(PLAIN), "max_share": 0.9})) is None
 
 
+def shown_width(found: View) -> int:
+    """How many columns show the picture, which is wider than high and lies at the top left."""
+    columns = np.flatnonzero((found.image[0] != MEAN_COLOUR).any(-1))
+    return 0 if not len(columns) else int(columns.max()) + 1
+
+
+@pytest.mark.parametrize("spacing", ["ratio", "linear"])
+def test_large_scale_jitter_shrinks_into_padding_and_enlarges(spacing: str) -> None:
+    jitter = Augmentation(**{**vars(PLAIN), "whole": 0.0, "min_scale": 0.1, "max_scale": 2.0, "scale_spacing": spacing})
+    source = painted()
+    widths, enlarged = [], 0
+    for seed in range(300):
+        found = view(source, seed, jitter)
+        if found is None:
+            continue
+        assert_aligned(found)
+        widths.append(shown_width(found))
+        if widths[-1] < 126:
+            # The proportions of the picture stay, and what is beside it is padding.
+            height = round(widths[-1] * 0.75)
+            assert (found.image[height + 1 :] == MEAN_COLOUR).all()
+            assert (found.image[:, widths[-1] :] == MEAN_COLOUR).all()
+        enlarged += widths[-1] == 128
+    assert min(widths) < 20
+    # Magnifications above 1 are 1.0 of 1.9 linearly, and log 2 of log 20.
+    share = enlarged / len(widths)
+    assert share == pytest.approx(0.53 if spacing == "linear" else 0.23, abs=0.1)
+    assert np.mean(np.array(widths) < 64) == pytest.approx(0.21 if spacing == "linear" else 0.54, abs=0.1)
+
+
 def test_no_more_masks_than_asked_for() -> None:
     rng = np.random.default_rng(0)
     seen = set()

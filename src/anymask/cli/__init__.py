@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli import evaluate, segment, train
+from anymask.cli import evaluate, finetune, models, pretrain, segment, train
 from anymask.errors import AnymaskError
 
 app = typer.Typer(
@@ -20,7 +20,10 @@ app = typer.Typer(
 )
 app.command("segment")(segment.segment)
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
+app.command("pretrain")(pretrain.pretrain)
 app.add_typer(evaluate.app, name="evaluate", help="Measure models.")
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

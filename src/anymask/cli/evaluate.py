@@ -26,6 +26,8 @@ class Kind(StrEnum):
     AUTO = "auto"
     COCO = "coco"
     SA1B = "sa1b"
+    LABELME = "labelme"
+    MASKS = "masks"
 
 
 @app.callback()
@@ -37,12 +39,18 @@ def evaluate() -> None:
 def clicks(
     data: Annotated[
         Path,
-        typer.Option(help="A COCO instances file, a folder with annotations.json, or a folder in SA-1B's layout."),
+        typer.Option(
+            help="A COCO instances file or a folder with annotations.json, a folder in SA-1B's layout, LabelMe's JSON "
+            "files, or images/ and masks/."
+        ),
     ],
     images: Annotated[
         Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
     ] = None,
-    model: Annotated[str, typer.Option(help="pocket, vit_b, vit_l, vit_h or a checkpoint file.")] = "pocket",
+    model: Annotated[
+        str,
+        typer.Option(help="pocket, mobile_sam, vit_b, vit_l, vit_h, a checkpoint file, a SamModel folder or a hub id."),
+    ] = "pocket",
     split: Annotated[
         Split,
         typer.Option(
@@ -52,7 +60,7 @@ def clicks(
     ] = Split.ALL,
     kind: Annotated[
         Kind,
-        typer.Option(help="Layout of the data; auto: coco for a file or a folder with annotations.json."),
+        typer.Option(help="Layout of the data; auto recognises it by looking."),
     ] = Kind.AUTO,
     max_images: Annotated[
         int | None, typer.Option(min=1, help="So many images, evenly spaced over the data set.")
@@ -74,17 +82,14 @@ def clicks(
 
     from anymask import load
     from anymask.evaluate import evaluate_clicks
-    from anymask.formats.datasets import CocoDataset, InstanceDataset, Sa1bDataset
+    from anymask.formats.datasets import open_dataset
 
     # An hour's evaluation should not be lost to a mistyped folder.
     if json_path not in (None, "-") and not Path(str(json_path)).absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {Path(str(json_path)).parent}", param_hint="--json")
-    if kind is Kind.SA1B and images is not None:
-        raise typer.BadParameter("SA-1B's images lie beside their annotations", param_hint="--images")
-    is_sa1b = kind is Kind.SA1B or (
-        kind is Kind.AUTO and images is None and data.is_dir() and not (data / "annotations.json").is_file()
-    )
-    dataset: InstanceDataset = Sa1bDataset(data, split=split) if is_sa1b else CocoDataset(data, images, split=split)
+    if kind not in (Kind.AUTO, Kind.COCO) and images is not None:
+        raise typer.BadParameter("only COCO files have their images elsewhere", param_hint="--images")
+    dataset = open_dataset(data, kind, images=images, split=split)
     segmenter = load(model, device=device, precision=precision)
     messages = Console(stderr=True)
     columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -39,6 +39,8 @@ def train(
             progress.update(task, completed=done, total=total, description="  ".join(figures))
 
         trainer = Trainer(settings, report)
+        if trainer.beginning and trainer.processes.rank == 0:
+            progress.console.print(trainer.beginning, markup=False, highlight=False)
         complete = trainer.train()
     try:
         plot_log(trainer.folder / "log.csv", trainer.folder / "log.png")

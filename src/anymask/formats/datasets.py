@@ -1,247 +1,175 @@
-"""Data sets of images with instance masks, on disk: COCO files and SA-1B folders."""
+"""Data sets of images with instance masks, on disk: which there are, and how one is recognised."""
 
 from __future__ import annotations
 
-import json
-import zlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
-from anymask.errors import AnymaskError
+from anymask.formats.coco_dataset import CocoDataset
+from anymask.formats.instances import DatasetError, InstanceDataset, Rle, is_validation_name, read_json
+from anymask.formats.labelme_dataset import LabelMeDataset, is_labelme
+from anymask.formats.mask_folder_dataset import MaskFolderDataset, is_mask_folder
+from anymask.formats.sa1b_dataset import Sa1bDataset
 
-Rle = dict[str, Any]
+__all__ = [
+    "DATASET_KINDS",
+    "CocoDataset",
+    "DatasetError",
+    "InstanceDataset",
+    "LabelMeDataset",
+    "MaskFolderDataset",
+    "Rle",
+    "Sa1bDataset",
+    "SubsetDataset",
+    "is_validation_name",
+    "open_dataset",
+    "recognise",
+]
 
+DATASET_KINDS = ("auto", "coco", "sa1b", "labelme", "masks")
+"""What ``kind`` may be."""
 
-class DatasetError(AnymaskError, ValueError):
-    """A data set cannot be read; the message says which file and why."""
-
-
-class InstanceDataset(Protocol):
-    """What the trainer and the evaluation ask of a data set."""
-
-    def __len__(self) -> int:
-        """Count the images."""
-
-    def name(self, index: int) -> str:
-        """Name image ``index`` for messages."""
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Read image ``index`` as RGB ``[H, W, 3]``."""
-
-    def masks(self, index: int) -> list[Rle]:
-        """Give the masks of image ``index`` as compressed COCO RLEs of the image's size."""
-
-    def categories(self, index: int) -> list[str]:
-        """Give the category name of each mask ("" where there is none)."""
-
-
-def _read_rgb(path: Path) -> NDArray[np.uint8]:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise DatasetError(f"cannot read the image {path}: it is missing or broken")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+_LAYOUTS = (
+    "a COCO instances file or a folder with annotations.json (coco), NAME.jpg beside NAME.json in SA-1B's layout "
+    "(sa1b), LabelMe's JSON files (labelme), or images/ and masks/ with equal names (masks)"
+)
+_JSON_FILES_LOOKED_AT = 20
 
 
-def _to_rle(segmentation: Any, height: int, width: int, source: Path) -> Rle:
-    if isinstance(segmentation, list):
-        # Two corners enclose nothing, and pycocotools would take four numbers for a box.
-        polygons = [polygon for polygon in segmentation if isinstance(polygon, list) and len(polygon) >= 6]
-        if not polygons:
-            raise DatasetError(f"{source}: a segmentation holds no polygon of at least three corners")
-        merged: Rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-        return merged
-    if isinstance(segmentation, dict) and "counts" in segmentation:
-        size = segmentation.get("size")
-        if size != [height, width]:
-            raise DatasetError(f"{source}: an RLE of the size {size} is on an image of {[height, width]}")
-        if isinstance(segmentation["counts"], list):
-            if sum(segmentation["counts"]) != height * width:
-                raise DatasetError(f"{source}: the run lengths of an RLE do not add up to its size {size}")
-            rle: Rle = coco_mask.frPyObjects(segmentation, height, width)
-            return rle
-        return {"size": size, "counts": segmentation["counts"]}
-    raise DatasetError(f"{source}: a segmentation is neither a list of polygons nor an RLE with counts")
-
-
-def _load_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is not valid JSON: {error}") from error
-
-
-def is_validation_name(file_name: str) -> bool:
-    """Tell whether a file belongs to the held-out tenth: its name's CRC-32 is divisible by 10."""
-    return zlib.crc32(file_name.encode()) % 10 == 0
-
-
-@dataclass
-class _ImageCache:
-    """Keeps decoded images up to a number of bytes; decoding costs more than copying."""
-
-    max_bytes: int
-    pixels: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-    used: int = 0
-
-    def get(self, index: int, path: Path) -> NDArray[np.uint8]:
-        found = self.pixels.get(index)
-        if found is not None:
-            return found
-        image = _read_rgb(path)
-        if self.used + image.nbytes <= self.max_bytes:
-            self.pixels[index] = image
-            self.used += image.nbytes
-        return image
-
-
-class CocoDataset:
-    """Images with masks from a COCO instances file.
+class SubsetDataset:
+    """Some images of a data set.
 
     Args:
-        annotations: the JSON file, or a folder that holds ``annotations.json``.
-        images: the image folder; ``images`` beside the JSON by default, else the JSON's own folder.
-        split: "train" leaves the held-out tenth out (see :func:`is_validation_name`), "validation" is that
-            tenth, "all" is everything.
-        cache_bytes: decoded images kept in memory.
-        only_exhaustive: leave out images whose entry says ``"exhaustive": false``: not all of their objects are
-            annotated, which matters where what is unmarked counts as background, or where they are too many.
-
-    Raises:
-        DatasetError: a file is missing or not in COCO's layout.
+        dataset: the data set.
+        indices: which of its images, in this order.
     """
 
-    def __init__(
-        self,
-        annotations: str | Path,
-        images: str | Path | None = None,
-        *,
-        split: str = "all",
-        cache_bytes: int = 0,
-        only_exhaustive: bool = False,
-    ) -> None:
-        path = Path(annotations)
-        if path.is_dir():
-            path = path / "annotations.json"
-        self.path = path
-        content = _load_json(path)
-        if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
-            raise DatasetError(f"{path} is not a COCO instances file: it needs the keys images and annotations")
-        if split not in ("train", "validation", "all"):
-            raise DatasetError(f"unknown split {split!r}: use train, validation or all")
-        beside = path.parent / "images"
-        self.folder = Path(images) if images is not None else (beside if beside.is_dir() else path.parent)
-        try:
-            self._read(content, split, only_exhaustive)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"{path} is not a COCO instances file: {error!r}") from error
-        self._cache = _ImageCache(cache_bytes)
-
-    def _read(self, content: dict[str, Any], split: str, only_exhaustive: bool) -> None:
-        names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
-        self._images = [
-            entry
-            for entry in content["images"]
-            if (split == "all" or is_validation_name(entry["file_name"]) == (split == "validation"))
-            and (entry.get("exhaustive", True) or not only_exhaustive)
-        ]
-        self._sizes = {entry["id"]: (int(entry["height"]), int(entry["width"])) for entry in self._images}
-        self._masks: dict[Any, list[Rle]] = {key: [] for key in self._sizes}
-        self._categories: dict[Any, list[str]] = {key: [] for key in self._sizes}
-        for annotation in content["annotations"]:
-            key = annotation["image_id"]
-            if key not in self._sizes or annotation.get("iscrowd"):
-                continue
-            rle = _to_rle(annotation.get("segmentation"), *self._sizes[key], self.path)
-            self._masks[key].append(rle)
-            self._categories[key].append(names.get(annotation.get("category_id"), ""))
-        self._images = [entry for entry in self._images if self._masks[entry["id"]]]
+    def __init__(self, dataset: InstanceDataset, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, list(indices)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.indices)
 
     def name(self, index: int) -> str:
-        """Give the file name of image ``index``."""
-        return str(self._images[index]["file_name"])
+        """Name image ``index``."""
+        return self.dataset.name(self.indices[index])
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Read image ``index`` as RGB ``[H, W, 3]``."""
-        pixels = self._cache.get(index, self.folder / self.name(index))
-        height, width = self._sizes[self._images[index]["id"]]
-        if pixels.shape[:2] != (height, width):
-            raise DatasetError(
-                f"the image {self.folder / self.name(index)} is {pixels.shape[1]} x {pixels.shape[0]}, "
-                f"but its annotations are for {width} x {height}"
-            )
-        return pixels
+        return self.dataset.image(self.indices[index])
 
     def masks(self, index: int) -> list[Rle]:
-        """Give the masks of image ``index`` as compressed RLEs."""
-        return self._masks[self._images[index]["id"]]
+        """Give the masks of image ``index``."""
+        return self.dataset.masks(self.indices[index])
 
     def categories(self, index: int) -> list[str]:
         """Give the category name of each mask of image ``index``."""
-        return self._categories[self._images[index]["id"]]
+        return self.dataset.categories(self.indices[index])
 
 
-class Sa1bDataset:
-    """Images with masks from a folder in SA-1B's layout: ``NAME.jpg`` beside ``NAME.json``.
+def _coco_files(folder: Path) -> list[Path]:
+    """List the COCO instances files that a folder holds under their usual names."""
+    usual = folder / "annotations.json"
+    if usual.is_file():
+        return [usual]
+    places = [place for place in (folder, folder / "annotations") if place.is_dir()]
+    found = {path for place in places for pattern in ("instances*.json", "*coco*.json") for path in place.glob(pattern)}
+    return sorted(found)
+
+
+def _images_beside(annotations: Path, folder: Path) -> Path | None:
+    """Find the image folder of COCO's own layout: ``annotations/instances_NAME.json`` and ``NAME/``."""
+    name = annotations.stem.removeprefix("instances_")
+    candidates = (folder / name, folder / "images" / name, folder / "images")
+    return next((candidate for candidate in candidates if candidate.is_dir()), None)
+
+
+def recognise(path: str | Path) -> str:
+    """Tell how a data set is laid out, by looking at it.
+
+    Returns:
+        One of DATASET_KINDS other than "auto".
+
+    Raises:
+        DatasetError: there is nothing at the path, or it is laid out in none of the ways.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DatasetError(f"there is no data set at {path}: no such file or folder")
+    if path.is_file():
+        if path.suffix.lower() != ".json":
+            raise DatasetError(f"{path} is not a data set; give {_LAYOUTS}")
+        if is_labelme(read_json(path)):
+            raise DatasetError(f"{path} is LabelMe's JSON of one image; give the folder that holds all of them")
+        return "coco"
+    if _coco_files(path):
+        return "coco"
+    if is_mask_folder(path):
+        return "masks"
+    for number, file in enumerate(sorted(path.rglob("*.json"))):
+        if number >= _JSON_FILES_LOOKED_AT:
+            break
+        content = read_json(file)
+        if is_labelme(content):
+            return "labelme"
+        if isinstance(content, dict) and {"image", "annotations"} <= content.keys():
+            return "sa1b"
+        if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+            raise DatasetError(f"{file} seems to be a COCO instances file; give it instead of its folder")
+    raise DatasetError(f"{path} is not a data set that anymask knows; it reads {_LAYOUTS}")
+
+
+def open_dataset(
+    path: str | Path,
+    kind: str = "auto",
+    *,
+    images: str | Path | None = None,
+    split: str = "all",
+    objects: str = "auto",
+    cache_bytes: int = 0,
+) -> InstanceDataset:
+    """Open a data set of images with instance masks.
 
     Args:
-        folder: the folder; sub-folders are searched too.
-        split: as for :class:`CocoDataset`.
+        path: the file or folder.
+        kind: "coco", "sa1b", "labelme", "masks", or "auto" to recognise it by looking.
+        images: image folder of a COCO file where it is not ``images`` beside it.
+        split: "train" leaves out the tenth of the images whose name's CRC-32 is divisible by 10, "validation" is
+            that tenth, "all" is everything.
+        objects: what a mask picture holds; see :mod:`anymask.formats.mask_folder_dataset`.
         cache_bytes: decoded images kept in memory.
 
     Raises:
-        DatasetError: the folder holds no such pair, or a JSON is not in SA-1B's layout.
+        DatasetError: the data set is missing, of an unknown layout, ambiguous or broken.
     """
+    if kind not in DATASET_KINDS:
+        raise DatasetError(f"unknown kind of data set {kind!r}: use {', '.join(DATASET_KINDS)}")
+    path = Path(path).expanduser()
+    if kind == "auto":
+        kind = "coco" if images is not None else recognise(path)
+    if kind == "coco":
+        return _open_coco(path, images, split, cache_bytes)
+    if images is not None:
+        raise DatasetError(f"only COCO files have their images elsewhere; images was given for a {kind} data set")
+    if kind == "sa1b":
+        return Sa1bDataset(path, split=split, cache_bytes=cache_bytes)
+    if kind == "labelme":
+        return LabelMeDataset(path, split=split, cache_bytes=cache_bytes)
+    return MaskFolderDataset(path, objects=objects, split=split, cache_bytes=cache_bytes)
 
-    def __init__(self, folder: str | Path, *, split: str = "all", cache_bytes: int = 0) -> None:
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise DatasetError(f"{self.folder} is not a folder")
-        if split not in ("train", "validation", "all"):
-            raise DatasetError(f"unknown split {split!r}: use train, validation or all")
-        images = [
-            path
-            for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.with_suffix(".json").is_file()
-        ]
-        self._images = [
-            path for path in images if split == "all" or is_validation_name(path.name) == (split == "validation")
-        ]
-        if not images:
-            raise DatasetError(f"{self.folder} holds no NAME.jpg with a NAME.json beside it")
-        self._cache = _ImageCache(cache_bytes)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def name(self, index: int) -> str:
-        """Give the file name of image ``index``."""
-        return self._images[index].name
-
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """Read image ``index`` as RGB ``[H, W, 3]``."""
-        return self._cache.get(index, self._images[index])
-
-    def masks(self, index: int) -> list[Rle]:
-        """Give the masks of image ``index`` as compressed RLEs."""
-        path = self._images[index].with_suffix(".json")
-        content = _load_json(path)
-        try:
-            height, width = int(content["image"]["height"]), int(content["image"]["width"])
-            return [_to_rle(entry["segmentation"], height, width, path) for entry in content["annotations"]]
-        except (KeyError, TypeError) as error:
-            raise DatasetError(f"{path} is not in SA-1B's layout: {error} is missing") from error
-
-    def categories(self, index: int) -> list[str]:
-        """Give an empty name for each mask: SA-1B has no categories."""
-        return [""] * len(self.masks(index))
+def _open_coco(path: Path, images: str | Path | None, split: str, cache_bytes: int) -> CocoDataset:
+    if path.is_dir():
+        files = _coco_files(path)
+        if len(files) > 1:
+            names = ", ".join(str(file.relative_to(path)) for file in files)
+            raise DatasetError(f"{path} holds several COCO files: {names}; give the one you mean instead of the folder")
+        folder, path = path, files[0] if files else path
+        if images is None and path != folder / "annotations.json":
+            images = _images_beside(path, folder)
+    elif images is None and path.parent.name == "annotations":
+        images = _images_beside(path, path.parent.parent)
+    return CocoDataset(path, images, split=split, cache_bytes=cache_bytes)

@@ -6,6 +6,7 @@ batches as one that was not.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,11 +31,12 @@ class WeightedDataset:
 @dataclass(frozen=True)
 class Batch:
     """Images ``[B, 3, S, S]`` float32 (normalised), and for each image its coverage targets ``[M, S/4, S/4]``
-    float32 in 0..1 and boxes ``[M, 4]`` in view pixels."""
+    float32 in 0..1, boxes ``[M, 4]`` in view pixels, and position in the batch of all processes."""
 
     images: Tensor
     targets: list[Tensor]
     boxes: list[Tensor]
+    positions: tuple[int, ...]
 
 
 class BatchStream:
@@ -43,7 +45,7 @@ class BatchStream:
     Args:
         datasets: what to draw from.
         side: side of the views in pixels.
-        batch_size: views a step.
+        batch_size: views a step, in all processes together.
         max_masks: masks a view.
         augmentation: how views are made.
         seed: the stream's seed.
@@ -51,6 +53,7 @@ class BatchStream:
         std: colour deviation that normalisation divides by.
         threads: how many batches are prepared at a time.
         share: (number of this process, number of processes): each makes its share of every batch.
+        parts: how many batches this process's share of a step is divided into.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class BatchStream:
         std: tuple[float, float, float],
         threads: int = 1,
         share: tuple[int, int] = (0, 1),
+        parts: int = 1,
     ) -> None:
         if not datasets or not any(len(entry.dataset) for entry in datasets):
             raise DatasetError("training needs at least one data set with annotated images; none was given")
@@ -75,9 +79,18 @@ class BatchStream:
         self.paste_sources = [entry.dataset for entry in self.datasets if entry.paste]
         self.side, self.batch_size, self.max_masks = side, batch_size, max_masks
         self.augmentation, self.seed, self.threads = augmentation, seed, threads
-        self.positions = range(share[0], batch_size, share[1])
-        if not self.positions:
-            raise DatasetError(f"a batch of {batch_size} cannot be shared by {share[1]} processes: raise batch_size")
+        if batch_size < share[1] * parts:
+            among = f"{share[1]} process{'es' if share[1] > 1 else ''}"
+            raise DatasetError(
+                f"a batch of {batch_size} cannot be shared by {among}"
+                + (
+                    f" in {parts} parts each: raise batch_size or lower accumulate"
+                    if parts > 1
+                    else ": raise batch_size"
+                )
+            )
+        positions = range(share[0], batch_size, share[1])
+        self.parts = [positions[part::parts] for part in range(parts)]
         self.mean = torch.tensor(mean).reshape(3, 1, 1)
         self.std = torch.tensor(std).reshape(3, 1, 1)
 
@@ -95,24 +108,25 @@ class BatchStream:
             "or lower min_area and raise max_share"
         )
 
-    def batch(self, step: int) -> Batch:
-        """Make this process's share of the batch of ``step``."""
-        views = [self._view(step, position) for position in self.positions]
+    def batch(self, step: int, part: int = 0) -> Batch:
+        """Make one part of this process's share of ``step``."""
+        positions = self.parts[part]
+        views = [self._view(step, position) for position in positions]
         images = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         return Batch(
             images=(images.float() - self.mean) / self.std,
             targets=[torch.from_numpy(view.targets).float() / 255 for view in views],
             boxes=[torch.from_numpy(view.boxes) for view in views],
+            positions=tuple(positions),
         )
 
     def iterate(self, first: int, last: int) -> Iterator[Batch]:
-        """Yield the batches of steps ``first`` to ``last`` (exclusive), two per thread ahead."""
+        """Yield the parts of steps ``first`` to ``last`` (exclusive) in order, two per thread ahead."""
         with ThreadPoolExecutor(self.threads, thread_name_prefix="batches") as pool:
             ahead: list[Future[Batch]] = []
-            upcoming = iter(range(first, last))
             try:
-                for step in upcoming:
-                    ahead.append(pool.submit(self.batch, step))
+                for step, part in itertools.product(range(first, last), range(len(self.parts))):
+                    ahead.append(pool.submit(self.batch, step, part))
                     if len(ahead) > 2 * self.threads:
                         yield ahead.pop(0).result()
                 while ahead:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from anymask.errors import AnymaskError
+from anymask.formats.datasets import DATASET_KINDS
+from anymask.train.config_values import ConfigError, build, read_values
 from anymask.train.interactive import InteractiveSettings
 from anymask.train.views import Augmentation
 
+__all__ = ["ConfigError", "DataConfig", "PhaseConfig", "TrainConfig", "load_config"]
 
-class ConfigError(AnymaskError, ValueError):
-    """A training configuration is wrong; the message names the key and what it accepts."""
+PARTS = ("image_encoder", "prompt_encoder", "mask_decoder")
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,8 @@ class DataConfig:
 
     Attributes:
         kind: "coco" (an instances file, or a folder with ``annotations.json``), "sa1b" (a folder of images
-            with a JSON beside each) or "synthetic" (scenes drawn on demand).
+            with a JSON beside each), "labelme", "masks" (a folder of mask pictures), "auto" (one of these, recognised
+            by looking) or "synthetic" (scenes drawn on demand).
         path: the file or folder, relative to the configuration file; not for synthetic.
         images: image folder of a COCO file where it is not ``images`` beside it.
         split: "train" leaves out the tenth of the files whose name's CRC-32 is divisible by 10, "validation"
@@ -56,15 +54,27 @@ class PhaseConfig:
         objective: "dense" (encoder and upscaling alone, cheap) or "interactive" (the whole model).
         steps: optimiser steps.
         image_size: side of the views in pixels, a multiple of 16.
-        batch_size: views a step.
+        batch_size: views a step, in all processes together.
+        accumulate: how many parts, one after the other, a process makes of its share of a step. It saves memory and
+            changes nothing else, except that batch normalisation sees one part at a time.
         max_masks: masks a view, at most.
         learning_rate: peak rate.
-        final_rate: rate at the phase's end, as a share of the peak (cosine between).
+        schedule: "cosine" (falls to ``final_rate`` at the phase's end), "step" (multiplied by ``decay_factor`` at
+            each of ``decay_steps``) or "constant".
+        final_rate: rate at the end of a cosine, as a share of the peak.
+        decay_steps: steps of the phase after which the rate falls; for "step".
+        decay_factor: what the rate is multiplied by there.
         warmup: steps of linear warm-up.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; norms, biases, positions and learned tokens are never decayed.
         betas: of AdamW.
-        clip: largest norm of the gradient.
+        clip: largest norm of the gradient; 0 for no limit.
         encoder_rate: factor on the image encoder's rate; 0 freezes it.
+        layer_decay: factor on the rate from each layer of the image encoder to the one below; 1 for none.
+        drop_path: chance that the last block of a vision transformer is left out for an image (stochastic depth);
+            it grows linearly from 0 in the first block.
+        freeze: parts that are not trained: "image_encoder", "prompt_encoder", "mask_decoder".
+        checkpoint_activations: compute the blocks of a vision transformer twice instead of keeping what they
+            computed: a third more time, a fraction of the memory, the same gradients.
         dense_weight: weight of the dense objective beside the interactive one, which keeps every pixel of the
             embedding in training and costs little.
         interaction: how interactions go.
@@ -86,6 +96,19 @@ class PhaseConfig:
     dense_weight: float = 0.0
     interaction: InteractiveSettings = field(default_factory=InteractiveSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    accumulate: int = 1
+    schedule: str = "cosine"
+    decay_steps: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    layer_decay: float = 1.0
+    drop_path: float = 0.0
+    freeze: tuple[str, ...] = ()
+    checkpoint_activations: bool = False
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """The parts that this phase does not train."""
+        return frozenset(self.freeze) | ({"image_encoder"} if self.encoder_rate == 0 else frozenset())
 
 
 @dataclass(frozen=True)
@@ -97,11 +120,14 @@ class TrainConfig:
         data: the data sets.
         phases: what is trained in which order.
         model: a name from the registry.
-        initial: weights to begin with (a checkpoint file), or None for random ones.
+        initial: weights to begin with, or None for random ones: a checkpoint of the model, also one for another
+            input side, or an image encoder pre-trained as a masked autoencoder.
+        decoder_start: random weights of the mask decoder: "matching" (a prompt looks at its own place from the first
+            step on, which saves thousands of steps) or "random" (as in the paper).
         seed: decides every random choice.
         device: "auto", "cpu", "cuda", "mps".
         precision: "auto", "float32" or "bfloat16".
-        ema: decay of the running average of the weights, which is what gets exported; 0 for none.
+        ema: decay of the running average of the weights, which is what gets exported; 0 exports the last weights.
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of the log.
         threads: batches prepared at a time.
@@ -113,6 +139,7 @@ class TrainConfig:
     phases: tuple[PhaseConfig, ...]
     model: str = "pocket"
     initial: str | None = None
+    decoder_start: str = "matching"
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -123,80 +150,94 @@ class TrainConfig:
     cache_gigabytes: float = 4.0
 
 
-def _convert(value: Any, wanted: Any, key: str) -> Any:
-    """Convert a parsed value to the annotated type of its key."""
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return _build(wanted, value, key)
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{key} must be a list, not {value!r}")
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_convert(entry, arguments[0], f"{key}[{i}]") for i, entry in enumerate(value))
-        if len(value) != len(arguments):
-            raise ConfigError(f"{key} must have {len(arguments)} entries, not {len(value)}")
-        return tuple(
-            _convert(entry, kind, f"{key}[{i}]") for i, (entry, kind) in enumerate(zip(value, arguments, strict=True))
+def _check_phase(phase: PhaseConfig, where: str) -> None:
+    interaction, augmentation = phase.interaction, phase.augmentation
+    if phase.image_size <= 0 or phase.image_size % 16:
+        raise ConfigError(f"{where}.image_size must be a positive multiple of 16, not {phase.image_size}")
+    at_least: list[tuple[str, float, float]] = [
+        *((name, getattr(phase, name), 1) for name in ("steps", "batch_size", "max_masks", "accumulate")),
+        *((name, getattr(phase, name), 0) for name in ("warmup", "clip", "encoder_rate", "weight_decay")),
+        *((name, getattr(phase, name), 0) for name in ("dense_weight", "final_rate")),
+        *((f"interaction.{name}", getattr(interaction, name), 0) for name in ("points", "mask_only", "box_jitter")),
+        *(
+            (f"interaction.{name}", getattr(interaction, name), 0)
+            for name in ("pixel_weight", "dice_weight", "iou_weight", "single_weight")
+        ),
+        *((f"augmentation.{name}", getattr(augmentation, name), 0) for name in ("colour", "min_area")),
+    ]
+    for name, number, least in at_least:
+        if not least <= number < float("inf"):
+            raise ConfigError(f"{where}.{name} must be at least {least}, not {number}")
+    for name in ("learning_rate", "decay_factor"):
+        if not 0 < getattr(phase, name) < float("inf"):
+            raise ConfigError(f"{where}.{name} must be above 0, not {getattr(phase, name)}")
+    shares = [
+        *((f"interaction.{name}", getattr(interaction, name)) for name in ("box_share", "centre_share", "feedback")),
+        *((f"augmentation.{name}", getattr(augmentation, name)) for name in ("whole", "flip", "grey", "paste")),
+        ("augmentation.max_share", augmentation.max_share),
+    ]
+    for name, number in shares:
+        if not 0 <= number <= 1:
+            raise ConfigError(f"{where}.{name} must be between 0 and 1, not {number}")
+    if not all(0 <= beta < 1 for beta in phase.betas):
+        raise ConfigError(f"{where}.betas must be at least 0 and below 1, not {list(phase.betas)}")
+    if not 0 < phase.layer_decay <= 1:
+        raise ConfigError(f"{where}.layer_decay must be above 0 and at most 1, not {phase.layer_decay}")
+    if not 0 <= phase.drop_path < 1:
+        raise ConfigError(f"{where}.drop_path must be at least 0 and below 1, not {phase.drop_path}")
+    if not 0 < augmentation.min_scale <= augmentation.max_scale:
+        raise ConfigError(
+            f"{where}.augmentation needs 0 < min_scale <= max_scale, "
+            f"not {augmentation.min_scale} and {augmentation.max_scale}"
         )
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(value, next(kind for kind in arguments if kind is not type(None)), key)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wanted is float and isinstance(value, str):
-        # YAML 1.1 reads 4e-4 as text.
-        try:
-            return float(value)
-        except ValueError:
-            raise ConfigError(f"{key} must be a number, not {value!r}") from None
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ConfigError(f"{key} must be of type {wanted.__name__}, not {value!r}")
-    return value
+    if phase.schedule == "step":
+        ordered = list(phase.decay_steps) == sorted(set(phase.decay_steps))
+        if not phase.decay_steps or not ordered or not 0 < phase.decay_steps[0] <= phase.decay_steps[-1] < phase.steps:
+            raise ConfigError(
+                f"{where}.decay_steps must rise between 0 and steps ({phase.steps}) where schedule is step, "
+                f"not {list(phase.decay_steps)}"
+            )
+    elif phase.decay_steps:
+        raise ConfigError(f"{where}.decay_steps needs schedule: step, not {phase.schedule}")
+    if phase.frozen >= ({"image_encoder", "mask_decoder"} if phase.objective == "dense" else set(PARTS)):
+        raise ConfigError(f"{where} freezes every part that it would train; leave one out of freeze and encoder_rate")
 
 
-def _build(cls: type, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where or 'the configuration'} must be a table of keys, not {values!r}")
-    kinds = typing.get_type_hints(cls)
-    fields = {entry.name: entry for entry in dataclasses.fields(cls)}
-    prefix = f"{where}." if where else ""
-    for key in values:
-        if key not in fields:
-            raise ConfigError(f"unknown key {prefix}{key}; known keys: {', '.join(fields)}")
-    for name, entry in fields.items():
-        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            raise ConfigError(f"the key {prefix}{name} is missing")
-    return cls(**{key: _convert(value, kinds[key], prefix + key) for key, value in values.items()})
-
-
-def _check(config: TrainConfig) -> None:
+def _check_choices(config: TrainConfig) -> None:
     choices: list[tuple[str, str, tuple[str, ...]]] = [
         ("precision", config.precision, ("auto", "float32", "bfloat16")),
-        *((f"data[{i}].kind", entry.kind, ("coco", "sa1b", "synthetic")) for i, entry in enumerate(config.data)),
+        ("decoder_start", config.decoder_start, ("matching", "random")),
+        *((f"data[{i}].kind", entry.kind, (*DATASET_KINDS, "synthetic")) for i, entry in enumerate(config.data)),
         *((f"data[{i}].split", entry.split, ("train", "validation", "all")) for i, entry in enumerate(config.data)),
     ]
     for i, phase in enumerate(config.phases):
-        choices.append((f"phases[{i}].objective", phase.objective, ("dense", "interactive")))
-        choices.append((f"phases[{i}].interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced")))
-        if phase.image_size <= 0 or phase.image_size % 16:
-            raise ConfigError(f"phases[{i}].image_size must be a positive multiple of 16, not {phase.image_size}")
-        for name in ("steps", "batch_size", "max_masks"):
-            if getattr(phase, name) < 1:
-                raise ConfigError(f"phases[{i}].{name} must be at least 1, not {getattr(phase, name)}")
-        if not 0 < phase.augmentation.min_scale <= phase.augmentation.max_scale:
-            raise ConfigError(
-                f"phases[{i}].augmentation needs 0 < min_scale <= max_scale, "
-                f"not {phase.augmentation.min_scale} and {phase.augmentation.max_scale}"
-            )
-        for name in ("points", "mask_only"):
-            count = getattr(phase.interaction, name)
-            if count < 0:
-                raise ConfigError(f"phases[{i}].interaction.{name} must be at least 0, not {count}")
+        where = f"phases[{i}]"
+        choices += [
+            (f"{where}.objective", phase.objective, ("dense", "interactive")),
+            (f"{where}.schedule", phase.schedule, ("cosine", "step", "constant")),
+            (f"{where}.interaction.pixel_loss", phase.interaction.pixel_loss, ("focal", "balanced")),
+            (f"{where}.augmentation.scale_spacing", phase.augmentation.scale_spacing, ("ratio", "linear")),
+            *((f"{where}.freeze[{j}]", part, PARTS) for j, part in enumerate(phase.freeze)),
+        ]
+    for key, value, allowed in choices:
+        if value not in allowed:
+            raise ConfigError(f"{key} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def check_config(config: TrainConfig) -> None:
+    """Check what the types of a configuration do not say.
+
+    Raises:
+        ConfigError: a value is out of its range, or values do not go together.
+    """
+    _check_choices(config)
+    for i, phase in enumerate(config.phases):
+        _check_phase(phase, f"phases[{i}]")
     for name in ("checkpoint_every", "log_every", "threads"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{name} must be at least 1, not {getattr(config, name)}")
+    if config.seed < 0:
+        raise ConfigError(f"seed must be at least 0, not {config.seed}")
     if not 0 <= config.ema < 1:
         raise ConfigError(f"ema must be at least 0 and below 1, not {config.ema}")
     for i, entry in enumerate(config.data):
@@ -204,9 +245,6 @@ def _check(config: TrainConfig) -> None:
             raise ConfigError(f"data[{i}].weight must be above 0, not {entry.weight}")
         if entry.kind == "synthetic" and entry.size < 8:
             raise ConfigError(f"data[{i}].size must be at least 8 pixels, not {entry.size}")
-    for key, value, allowed in choices:
-        if value not in allowed:
-            raise ConfigError(f"{key} must be one of {', '.join(allowed)}, not {value!r}")
     if not config.data:
         raise ConfigError("data must list at least one data set")
     if not config.phases:
@@ -223,30 +261,8 @@ def load_config(path: str | Path) -> TrainConfig:
         ConfigError: the file is missing, not in its format, or a key is unknown, missing or wrong.
     """
     path = Path(path)
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not text") from error
-    if path.suffix == ".toml":
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    elif path.suffix in (".yaml", ".yml"):
-        try:
-            import yaml
-        except ImportError as error:
-            raise ConfigError("YAML configurations need PyYAML: pip install 'anymask[train]'") from error
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    else:
-        raise ConfigError(f"{path} must end in .yaml, .yml or .toml")
-    config: TrainConfig = _build(TrainConfig, values, "")
-    _check(config)
+    config: TrainConfig = build(TrainConfig, read_values(path))
+    check_config(config)
     folder = path.resolve().parent
 
     def resolve(entry: str) -> str:

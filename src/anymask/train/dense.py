@@ -8,6 +8,8 @@ an image. It trains the encoder, the upscaling and the hypernetworks, and the wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,24 +37,24 @@ class DenseObjective(nn.Module):
         self.query = nn.Linear(width, width)
 
     def forward(
-        self, embedding: Tensor, targets: list[Tensor], generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Compute the mean loss.
+        self, embedding: Tensor, targets: Sequence[Tensor], generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Compute each image's loss.
 
         Args:
             embedding: ``[B, C, h, w]``.
             targets: for each image, coverage ``[M, 4h, 4w]`` between 0 and 1.
-            generator: the source of the clicks.
+            generators: for each image, the source of its clicks.
 
         Returns:
-            The loss, and the mean best-of-three IoU under ``iou``.
+            The losses ``[B]`` and the mean best-of-three IoU of each image ``[B]``.
         """
         rows, columns = embedding.shape[-2:]
         position = self.prompt_encoder.pe_layer((rows, columns))
         placed = embedding + self.place(position.permute(1, 2, 0)).permute(2, 0, 1)
         upscaled = self.mask_decoder.output_upscaling(placed).flatten(2)
         losses, ious = [], []
-        for image, features, target in zip(embedding, upscaled, targets, strict=True):
+        for image, features, target, generator in zip(embedding, upscaled, targets, generators, strict=True):
             cells = sample_cells((target >= 0.5).float(), self.clicks, generator)
             unit = cells / torch.tensor([4.0 * columns, 4.0 * rows], device=cells.device)
             seen = F.grid_sample(
@@ -69,4 +71,4 @@ class DenseObjective(nn.Module):
             each = mask_loss(logits, repeated, "balanced", 1.0, 1.0)
             losses.append((each[:, 1:].min(dim=1).values + 0.5 * each[:, 0]).mean())
             ious.append(mask_iou(logits[:, 1:], repeated[:, 1:]).max(dim=1).values.mean())
-        return torch.stack(losses).mean(), {"iou": float(torch.stack(ious).mean())}
+        return torch.stack(losses), torch.stack(ious)

@@ -31,7 +31,8 @@ class InteractiveSettings:
         dice_weight: weight of the dice loss.
         iou_weight: weight of the quality loss.
         single_weight: weight, in the first round, of the mask for unambiguous prompts beside the best of
-            three.
+            three. With 0, as in the paper, it is trained from the second round on, and a box is answered by the
+            best-rated of three as a point is.
     """
 
     points: int = 8
@@ -89,7 +90,11 @@ def interactive_loss(
     """
     rows, columns = embedding.shape[-2:]
     side = 16 * rows
-    position = prompt_encoder.pe_layer((rows, columns))[None]
+    dtype = mask_decoder.token_dtype(embedding.device)
+    position = prompt_encoder.pe_layer((rows, columns)).flatten(1).T.to(dtype).contiguous()
+    tokens = embedding.to(dtype).flatten(2).transpose(1, 2).unsqueeze(1).contiguous()
+    # Gradients of all rounds collect here and go on to the embedding once.
+    shared = tokens.detach().requires_grad_(embedding.requires_grad)
     interaction = first_prompt(
         targets, boxes, side, settings.box_share, settings.centre_share, generator, settings.box_jitter
     )
@@ -99,37 +104,42 @@ def interactive_loss(
     total = torch.zeros((), device=targets.device)
     report: dict[str, Tensor] = {}
     rounds = _rounds(settings, generator)
+    first = slice(None) if settings.single_weight > 0 else slice(1, None)
     for number, click in enumerate([False, *rounds]):
         if click:
             interaction = correct(interaction, previous, targets, side, settings.centre_share, generator)
         sparse = prompt_encoder.embed_points(interaction.points, interaction.labels, pad=False)
         feed = float(torch.rand(1, generator=generator)) < settings.feedback or not click
         if number > 0 and feed:
-            dense = prompt_encoder.embed_masks(previous[:, None])[None]
+            dense = prompt_encoder.embed_mask_tokens(previous[:, None])[None]
         else:
-            dense = prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1, 1, 1)
-        logits, predicted = mask_decoder.decode(embedding, position, sparse[None], dense)
+            dense = prompt_encoder.no_mask_embed.weight.reshape(1, 1, 1, -1)
+        used = first if number == 0 else slice(0, 1)
+        logits, predicted = mask_decoder.decode_tokens(shared + dense.to(dtype), position, sparse[None], columns, used)
         logits, predicted = logits[0].float(), predicted[0].float()
-        used = slice(None) if number == 0 else slice(0, 1)
-        wanted = targets[:, None].expand_as(logits[:, used])
-        losses = mask_loss(logits[:, used], wanted, settings.pixel_loss, settings.pixel_weight, settings.dice_weight)
-        actual = mask_iou(logits[:, used], wanted)
+        wanted = targets[:, None].expand_as(logits)
+        losses = mask_loss(logits, wanted, settings.pixel_loss, settings.pixel_weight, settings.dice_weight)
+        actual = mask_iou(logits, wanted)
         loss = losses[:, 0]
         if number == 0:
-            loss = settings.single_weight * loss + losses[:, 1:].min(dim=1).values
+            loss = losses[:, -3:].min(dim=1).values
+            if settings.single_weight > 0:
+                loss = settings.single_weight * losses[:, 0] + loss
         loss = loss.mean() + settings.iou_weight * F.mse_loss(predicted[:, used], actual)
         torch.autograd.backward(loss * (weight / (1 + len(rounds))))
         total = total + loss.detach()
+        previous = logits.detach()[:, 0]
         if number == 0:
-            report["first_iou"] = actual[:, 1:].max(dim=1).values[~began_with_box].mean()
-            report["box_iou"] = actual[began_with_box, 0].mean()
-            report["iou_error"] = (predicted.detach() - actual).abs().mean()
             # What the user would carry on with: the best-rated of three after a click, one after a box.
-            best = predicted[:, 1:].argmax(dim=1) + 1
-            chosen = torch.where(began_with_box, torch.zeros_like(best), best)
-            previous = logits.detach()[torch.arange(len(logits), device=logits.device), chosen]
-        else:
-            previous = logits.detach()[:, 0]
+            best = predicted[:, 1:].argmax(dim=1)
+            previous = logits.detach()[:, -3:][torch.arange(len(logits), device=logits.device), best]
+            if settings.single_weight > 0:
+                previous = torch.where(began_with_box[:, None, None], logits.detach()[:, 0], previous)
+            report["first_iou"] = actual[:, -3:].max(dim=1).values[~began_with_box].mean()
+            report["box_iou"] = mask_iou(previous, targets)[began_with_box].mean()
+            report["iou_error"] = (predicted.detach()[:, used] - actual).abs().mean()
+    if embedding.requires_grad:
+        torch.autograd.backward(tokens, shared.grad)
     report["last_iou"] = mask_iou(previous, targets).mean()
     report["loss"] = total / (1 + len(rounds))
     return report

@@ -36,8 +36,11 @@ class Augmentation:
 
     Args:
         whole: share of views that show the whole image, padded as at inference.
-        min_scale: smallest magnification relative to the whole image filling the view.
-        max_scale: largest magnification.
+        min_scale: smallest magnification relative to the whole image filling the view; below 1 the image is shrunk
+            and the rest of the view is padding.
+        max_scale: largest magnification. Large-scale jitter (Ghiasi et al. 2021, and the paper for its first data)
+            is 0.1 to 2.0 with ``whole: 0`` and ``scale_spacing: linear``.
+        scale_spacing: how magnifications are drawn: "ratio" (halving is as likely as doubling) or "linear".
         flip: chance of a mirror image.
         colour: strength of brightness, contrast, saturation and tint changes; 0 for none.
         grey: chance of a grey view.
@@ -49,12 +52,19 @@ class Augmentation:
     whole: float = 0.4
     min_scale: float = 1.0
     max_scale: float = 3.0
+    scale_spacing: str = "ratio"
     flip: float = 0.5
     colour: float = 0.3
     grey: float = 0.05
     paste: float = 0.35
     min_area: float = 40.0
     max_share: float = 0.9
+
+
+def _draw_scale(augmentation: Augmentation, rng: np.random.Generator) -> float:
+    if augmentation.scale_spacing == "linear":
+        return float(rng.uniform(augmentation.min_scale, augmentation.max_scale))
+    return float(np.exp(rng.uniform(np.log(augmentation.min_scale), np.log(augmentation.max_scale))))
 
 
 def _window(
@@ -172,8 +182,7 @@ def make_view(
     pixels = dataset.image(index)
     height, width = pixels.shape[:2]
     whole = rng.random() < augmentation.whole
-    low, high = np.log(augmentation.min_scale), np.log(augmentation.max_scale)
-    scale = 1.0 if whole else float(np.exp(rng.uniform(low, high)))
+    scale = 1.0 if whole else _draw_scale(augmentation, rng)
     x0, y0, x1, y1, view_w, view_h = _window(height, width, side, scale, rng)
     flip = rng.random() < augmentation.flip
 

@@ -1,0 +1,70 @@
+"""Images with masks from a folder in SA-1B's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anymask.formats.instances import DatasetError, ImageCache, Rle, check_size, is_in_split, read_json, to_rle
+
+
+class Sa1bDataset:
+    """Images with masks from a folder in SA-1B's layout: ``NAME.jpg`` beside ``NAME.json``.
+
+    Args:
+        folder: the folder; sub-folders are searched too.
+        split: as for :class:`anymask.formats.coco_dataset.CocoDataset`.
+        cache_bytes: decoded images kept in memory.
+
+    Raises:
+        DatasetError: the folder holds no such pair, or a JSON is not in SA-1B's layout.
+    """
+
+    def __init__(self, folder: str | Path, *, split: str = "all", cache_bytes: int = 0) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise DatasetError(f"{self.folder} is not a folder")
+        images = [
+            path
+            for path in sorted(self.folder.rglob("*"))
+            if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.with_suffix(".json").is_file()
+        ]
+        self._images = [path for path in images if is_in_split(path.name, split)]
+        if not images:
+            raise DatasetError(f"{self.folder} holds no NAME.jpg with a NAME.json beside it")
+        self._cache = ImageCache(cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, index: int) -> str:
+        """Give the file name of image ``index``."""
+        return self._images[index].name
+
+    def _described(self, index: int) -> tuple[tuple[int, int], list[Any]]:
+        """Read the (height, width) and the segmentations of image ``index``."""
+        path = self._images[index].with_suffix(".json")
+        content = read_json(path)
+        try:
+            size = int(content["image"]["height"]), int(content["image"]["width"])
+            return size, [entry["segmentation"] for entry in content["annotations"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{path} is not in SA-1B's layout: {error!r}") from error
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Read image ``index`` as RGB ``[H, W, 3]``."""
+        path = self._images[index]
+        return check_size(self._cache.get(index, path), self._described(index)[0], path)
+
+    def masks(self, index: int) -> list[Rle]:
+        """Give the masks of image ``index`` as compressed RLEs."""
+        (height, width), segmentations = self._described(index)
+        path = self._images[index].with_suffix(".json")
+        return [to_rle(segmentation, height, width, path) for segmentation in segmentations]
+
+    def categories(self, index: int) -> list[str]:
+        """Give an empty name for each mask: SA-1B has no categories."""
+        return [""] * len(self._described(index)[1])

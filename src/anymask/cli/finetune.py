@@ -94,7 +94,7 @@ def finetune(
     Ctrl-C stops with the best model so far; the same command carries on. Exits with 3 where nothing was gained.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     from anymask.train.finetune import finetune as run
     from anymask.train.finetune_settings import FinetuneSettings
@@ -114,23 +114,25 @@ def finetune(
     )
     messages = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=messages) as bars:
-        tasks = {}
+    bars = Progress(*columns, TextColumn("{task.fields[note]}"), console=messages)
+    tasks: dict[str, TaskID] = {}
 
-        def show(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, note="")
-            notes = []
-            if "encoded" in figures:
-                notes.append(f"{figures['encoded']:,.0f} embeddings made")
-            if "loss" in figures:
-                notes.append(
-                    f"epoch {figures['epoch']:.0f}  loss {figures['loss']:.3f}  best IoU {figures['best']:.3f}"
-                )
-            if "seconds_left" in figures:
-                notes.append(f"at most {figures['seconds_left'] / 60:.0f} min left")
-            bars.update(tasks[stage], completed=done, total=total, note="  ".join(notes))
+    def show(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
+        # A bar that has begun leaves a line, also where the data or a setting is wrong.
+        if not tasks:
+            bars.start()
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total, note="")
+        notes = []
+        if "encoded" in figures:
+            notes.append(f"{figures['encoded']:,.0f} embeddings made")
+        if "loss" in figures:
+            notes.append(f"epoch {figures['epoch']:.0f}  loss {figures['loss']:.3f}  best IoU {figures['best']:.3f}")
+        if "seconds_left" in figures:
+            notes.append(f"at most {figures['seconds_left'] / 60:.0f} min left")
+        bars.update(tasks[stage], completed=done, total=total, note="  ".join(notes))
 
+    try:
         result = run(
             data,
             output,
@@ -149,12 +151,15 @@ def finetune(
             precision=precision,
             progress=show,
         )
+    finally:
+        if tasks:
+            bars.stop()
     if result.was_complete:
-        messages.print(f"{output} is complete; this is what it found.")
+        typer.echo(f"{output} is complete; this is what it found.", err=True)
     if result.gains:
         Console().print(result.table())
-    messages.print(result.verdict)
-    messages.print(f"The weights are {result.model}; epoch {result.best_epoch} of {result.epochs} was the best.")
+    typer.echo(result.verdict, err=True)
+    typer.echo(f"The weights are {result.model}; epoch {result.best_epoch} of {result.epochs} was the best.", err=True)
     if result.outcome == "stopped":
         raise typer.Exit(130)
     if result.outcome == "unchanged":

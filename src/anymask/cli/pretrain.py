@@ -65,18 +65,20 @@ def pretrain(
     settings = load_settings(config, {name: value for name, value in given.items() if value is not None})
     losses: list[float] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
 
-        def report(row: dict[str, float], done: int, total: int) -> None:
-            losses.append(row["loss"])
-            recent = losses[-settings.log_every :]
-            progress.update(task, completed=done, total=total, description=f"loss {sum(recent) / len(recent):.4f}")
+    def report(row: dict[str, float], done: int, total: int) -> None:
+        losses.append(row["loss"])
+        recent = losses[-settings.log_every :]
+        progress.update(task, completed=done, total=total, description=f"loss {sum(recent) / len(recent):.4f}")
 
-        trainer = Pretrainer(settings, report)
-        first = trainer.processes.rank == 0
-        for note in trainer.notes if first else ():
-            progress.console.print(note, markup=False, highlight=False, soft_wrap=True)
-        task = progress.add_task("pre-training", total=None, completed=trainer.step, visible=first)
+    trainer = Pretrainer(settings, report)
+    first = trainer.processes.rank == 0
+    for note in trainer.notes if first else ():
+        typer.echo(note, err=True)
+    task = progress.add_task("pre-training", total=None, completed=trainer.step, visible=first)
+    # A bar that has begun leaves a line, also where the settings are wrong.
+    with progress:
         complete = trainer.train()
     if first:
         skipped, found = trainer.skipped, len(trainer.stream.images)

@@ -96,12 +96,25 @@ class MaskDecoder(nn.Module):
             Logits ``[B, N, masks, 4h, 4w]`` (the first mask answers unambiguous prompts) and predicted IoU
             ``[B, N, masks]``.
         """
+        keys, positions = self.image_tokens(image_embeddings, image_pe, dense)
+        return self.decode_tokens(keys, positions, sparse, image_embeddings.shape[-1])
+
+    def image_tokens(self, image_embeddings: Tensor, image_pe: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn maps into tokens, as :meth:`decode_tokens` takes them.
+
+        Args:
+            image_embeddings: ``[B, C, h, w]``.
+            image_pe: ``[1, C, h, w]``.
+            dense: ``[B, n, C, h or 1, w or 1]``: n is 1 where all prompts share it (no mask given), else N.
+
+        Returns:
+            Image tokens ``[B, n, S, C]`` and positions ``[S, C]``.
+        """
         # The image tokens are most of the memory traffic, so they follow the precision of the products.
         dtype = self.token_dtype(image_embeddings.device)
         keys = image_embeddings.to(dtype).unsqueeze(1) + dense.to(dtype)
         keys = keys.flatten(3).transpose(2, 3).contiguous()
-        positions = image_pe[0].flatten(1).transpose(0, 1).to(dtype).contiguous()
-        return self.decode_tokens(keys, positions, sparse, image_embeddings.shape[-1])
+        return keys, image_pe[0].flatten(1).transpose(0, 1).to(dtype).contiguous()
 
     def token_dtype(self, device: torch.device) -> torch.dtype:
         """Say in which type image tokens are computed: that of the products."""
@@ -124,21 +137,52 @@ class MaskDecoder(nn.Module):
             Logits ``[B, N, chosen masks, 4h, 4w]`` (the first mask of all answers unambiguous prompts) and predicted
             IoU of all masks ``[B, N, masks]``.
         """
+        mask_queries, keys, predicted_iou = self.attend_tokens(image_tokens, positions, sparse)
+        return self.masks_from_tokens(mask_queries, keys, columns, chosen), predicted_iou
+
+    def attend_tokens(self, image_tokens: Tensor, positions: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the transformer, and predict how good the masks of N prompts on each of B images will be.
+
+        It is the part before any mask exists: :meth:`masks_from_tokens` may go on with only the prompts worth it.
+
+        Args:
+            image_tokens: ``[B, n, S, C]``: n is 1 where all prompts share it (no mask given), else N.
+            positions: ``[S, C]``.
+            sparse: ``[B, N, T, C]`` prompt tokens.
+
+        Returns:
+            Mask tokens ``[B, N, masks, C]``, image tokens ``[B, N, S, C]`` and predicted IoU ``[B, N, masks]``.
+        """
         batch, prompts = sparse.shape[:2]
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output_tokens.expand(batch, prompts, -1, -1), sparse.to(output_tokens.dtype)], dim=2)
         queries, keys = self.transformer.attend(image_tokens, positions, tokens)
-
         predicted_iou = self.iou_prediction_head(queries[:, :, 0])
-        mask_queries = queries[:, :, 1 : 1 + self.num_mask_tokens]
+        return queries[:, :, 1 : 1 + self.num_mask_tokens], keys, predicted_iou
+
+    def masks_from_tokens(
+        self, mask_queries: Tensor, image_tokens: Tensor, columns: int, chosen: slice = slice(None)
+    ) -> Tensor:
+        """Upscale image tokens, and make masks of them.
+
+        Args:
+            mask_queries: ``[B, N, masks, C]`` mask tokens.
+            image_tokens: ``[B, N, S, C]``.
+            columns: columns w of the image embedding; S is h·w.
+            chosen: which masks are wanted; the others cost nothing.
+
+        Returns:
+            Logits ``[B, N, chosen masks, 4h, 4w]``.
+        """
+        batch, prompts = mask_queries.shape[:2]
         wanted = range(self.num_mask_tokens)[chosen]
         kernels = torch.stack([self.output_hypernetworks_mlps[i](mask_queries[:, :, i]) for i in wanted], dim=2)
-        upscaled = self.upscale_tokens(keys)
+        upscaled = self.upscale_tokens(image_tokens)
         logits = upscaled.flatten(2, 4) @ kernels.transpose(2, 3)
         # Cells are (row, column, row in 2x2, column in 2x2, row in 2x2 of that, column in 2x2 of that).
         logits = logits.reshape(batch, prompts, -1, columns, 2, 2, 2, 2, len(wanted))
         logits = logits.permute(0, 1, 8, 2, 4, 6, 3, 5, 7)
-        return logits.reshape(batch, prompts, len(wanted), -1, 4 * columns), predicted_iou
+        return logits.reshape(batch, prompts, len(wanted), -1, 4 * columns)
 
     def upscale_tokens(self, image_tokens: Tensor) -> Tensor:
         """Apply ``output_upscaling`` to tokens instead of a map.

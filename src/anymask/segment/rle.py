@@ -27,9 +27,23 @@ def encode_mask(mask: NDArray[np.bool_]) -> RLE:
 
     Only the mask's bounding box is walked, so a small mask of a large image costs one scan for the box.
     """
+    return encode_crop(mask, (0, 0), (mask.shape[0], mask.shape[1]) if mask.ndim == 2 else (0, 0))
+
+
+def encode_crop(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> RLE:
+    """Encode a mask [h, w] whose top left pixel lies at corner (x, y) of an image of size (height, width).
+
+    Everything outside the crop is background. Raises MaskError for another shape, or a crop that leaves the image.
+    """
     if mask.ndim != 2 or 0 in mask.shape:
         raise MaskError(f"expected one mask of shape [H, W] with at least one pixel, got {list(mask.shape)}")
-    height, width = mask.shape
+    height, width = size
+    x, y = corner
+    if min(x, y) < 0 or y + mask.shape[0] > height or x + mask.shape[1] > width:
+        raise MaskError(
+            f"a crop of {mask.shape[1]} x {mask.shape[0]} pixels at {corner} does not lie in an image of "
+            f"{width} x {height} pixels"
+        )
     pixels = np.ascontiguousarray(mask if mask.dtype == np.bool_ else mask != 0).view(np.uint8)
     left, top, box_width, box_height = cv2.boundingRect(cast(Any, pixels))
     if box_width == 0 or box_height == 0:
@@ -39,7 +53,7 @@ def encode_mask(mask: NDArray[np.bool_]) -> RLE:
     columns[:, :-1] = cv2.transpose(cast(Any, pixels[top : top + box_height, left : left + box_width]))
     steps = np.flatnonzero(np.diff(columns.reshape(-1), prepend=np.uint8(0)))
     column, row = np.divmod(steps, box_height + 1)
-    position = (column + left) * height + row + top
+    position = (column + left + x) * height + row + top + y
     starts, ends = position[0::2], position[1::2]
     # A run that reaches the bottom of the image goes on at the top of the next column.
     joined = np.flatnonzero(ends[:-1] == starts[1:])
@@ -119,6 +133,22 @@ def iou_matrix(first: Sequence[RLE], second: Sequence[RLE]) -> NDArray[np.float6
         return np.zeros((len(first), len(second)))
     crowd = [0] * len(second)
     return np.asarray(coco.iou(list(first), list(second), crowd), dtype=np.float64)
+
+
+def containment_matrix(first: Sequence[RLE], second: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return which fraction of each first mask lies in each second mask, [N, M]; 0 for an empty first mask.
+
+    Raises MaskError if the masks are of different sizes.
+    """
+    sizes = {tuple(rle["size"]) for rle in [*first, *second]}
+    if len(sizes) > 1:
+        raise MaskError(f"masks of different image sizes cannot be compared: {sorted(sizes)}")
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    # The union with a "crowd" region is, in COCO's rule, the area of the first mask.
+    inside = np.asarray(coco.iou(list(first), list(second), [1] * len(second)), dtype=np.float64)
+    inside[area(first) == 0] = 0.0
+    return inside
 
 
 def merge(rles: Sequence[RLE], intersect: bool = False) -> RLE:

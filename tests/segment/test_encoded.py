@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from anymask.models.registry import build_model
 from anymask.segment.encoded import EmbeddingError, EncodedImage
-from anymask.segment.errors import PromptError
+from anymask.segment.errors import ImageError, PromptError
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import Prompt
 from anymask.segment.segmenter import Segmenter, load
@@ -137,6 +137,15 @@ def test_encoding_many_equals_encoding_each(random_segmenter: Segmenter) -> None
         assert (one.segment(points=(50, 20)).mask(0) != alone.segment(points=(50, 20)).mask(0)).mean() < 0.01
     with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         list(random_segmenter.encode_many(images, batch_size=0))
+
+
+def test_images_before_a_broken_one_are_not_lost(random_segmenter: Segmenter) -> None:
+    images = [np.full((20, 30, 3), value, np.uint8) for value in (10, 200)]
+    found = []
+    with pytest.raises(ImageError):
+        for encoded in random_segmenter.encode_many([*images, b"no image", images[0]], batch_size=4):
+            found.append(encoded.image)
+    assert [int(image[0, 0, 0]) for image in found] == [10, 200]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1), (30, 2000)])

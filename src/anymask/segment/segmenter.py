@@ -18,6 +18,7 @@ from anymask.models.sam import Sam
 from anymask.models.storage import load_network, save_network
 from anymask.models.transformers_folder import write_folder
 from anymask.segment.encoded import EncodedImage
+from anymask.segment.errors import ImageError
 from anymask.segment.frame import Frame
 from anymask.segment.pixels import DEFAULT_MAX_PIXELS, ImageSource, read_image
 
@@ -199,14 +200,20 @@ class Segmenter:
             max_pixels: the largest image that is decoded; None for no limit.
 
         Raises:
-            ImageError: an image is missing, broken, too large or of an unknown kind.
+            ImageError: an image is missing, broken, too large or of an unknown kind; those before it were yielded.
             ValueError: the batch size is below 1.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         waiting: list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = []
         for image in images:
-            waiting.append(read_image(image, max_pixels=max_pixels))
+            try:
+                waiting.append(read_image(image, max_pixels=max_pixels))
+            except ImageError:
+                # What came before the broken image is good.
+                if waiting:
+                    yield from self._encode_batch(waiting)
+                raise
             if len(waiting) == batch_size:
                 yield from self._encode_batch(waiting)
                 waiting = []

@@ -12,6 +12,7 @@ from anymask.errors import AnymaskError
 from anymask.models.checkpoints import CheckpointError
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import ImageError, PromptError
+from anymask.segment.everything_settings import EverythingSettings
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import Prompt
 from anymask.segment.registry import register_method
@@ -23,6 +24,7 @@ __all__ = [
     "AnymaskError",
     "CheckpointError",
     "EncodedImage",
+    "EverythingSettings",
     "ImageError",
     "Masks",
     "Prompt",

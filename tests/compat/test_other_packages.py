@@ -37,12 +37,6 @@ import rasterio
 from rasterio.transform import from_origin
 from rasterio.warp import transform as warp
 
-try:
-    from segment_anything import SamAutomaticMaskGenerator
-except ImportError:
-    # samgeo imports this name at its top, and calls it only where automatic=True.
-    import segment_anything
-    segment_anything.SamAutomaticMaskGenerator = None
 import samgeo
 from samgeo.samgeo import SamGeoPredictor
 

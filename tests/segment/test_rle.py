@@ -38,6 +38,28 @@ def test_a_decoded_crop_is_the_crop_of_the_decoded(mask, data):
 
 
 @settings(max_examples=100)
+@given(masks, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+def test_an_encoded_crop_is_the_crop_on_background(mask, left, top, right, bottom):
+    whole = np.pad(mask, ((top, bottom), (left, right)))
+    assert rle.encode_crop(mask, (left, top), whole.shape) == reference(whole)
+
+
+@pytest.mark.parametrize("corner", [(-1, 0), (0, -1), (3, 0), (0, 4)])
+def test_a_crop_that_leaves_the_image(corner):
+    with pytest.raises(MaskError, match=r"a crop of 3 x 2 pixels at .* does not lie in an image of 5 x 5 pixels"):
+        rle.encode_crop(np.ones((2, 3), bool), corner, (5, 5))
+
+
+@settings(max_examples=100)
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(1, 7))))
+def test_containment(arrays):
+    encoded = rle.encode_masks(arrays)
+    overlap = (arrays[:, None] & arrays[None]).sum((2, 3))
+    areas = arrays.sum((1, 2))[:, None]
+    np.testing.assert_allclose(rle.containment_matrix(encoded, encoded[:3]), (overlap / np.maximum(areas, 1))[:, :3])
+
+
+@settings(max_examples=100)
 @given(masks)
 def test_area_and_box(mask):
     encoded = [rle.encode_mask(mask)]

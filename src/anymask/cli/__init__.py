@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli import evaluate, finetune, models, pretrain, segment, train
+from anymask.cli import evaluate, everything, finetune, models, pretrain, segment, train
 from anymask.errors import AnymaskError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Segment anything: points, boxes and masks in, object masks out.",
 )
 app.command("segment")(segment.segment)
+app.command("everything")(everything.everything)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("pretrain")(pretrain.pretrain)

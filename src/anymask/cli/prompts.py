@@ -48,6 +48,16 @@ def parse_box(text: str) -> Box:
     return x0, y0, x1, y1
 
 
+def parse_region(text: str) -> Box:
+    """Read ``X0,Y0,X1,Y1``.
+
+    Raises:
+        PromptError: the text has another form.
+    """
+    x0, y0, x1, y1 = _numbers(text, 4, "a region", "X0,Y0,X1,Y1")
+    return x0, y0, x1, y1
+
+
 def to_prompts(
     points: Sequence[Point], boxes: Sequence[Box], mask: Path | None, separate: bool, multimask: bool | None
 ) -> list[Prompt]:

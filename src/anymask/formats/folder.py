@@ -19,7 +19,7 @@ def write_folder(
     name: str,
     image: NDArray[np.uint8],
     masks: Masks,
-    overlay: Image.Image,
+    overlay: Image.Image | None,
     record: dict[str, Any],
 ) -> list[Path]:
     """Write everything about one segmented image, each file whole or not at all.
@@ -29,11 +29,11 @@ def write_folder(
         name: begins every file's name.
         image: RGB uint8 ``[H, W, 3]``.
         masks: its masks.
-        overlay: the drawing of the masks on the image.
+        overlay: the drawing of the masks on the image, or None for none.
         record: see :func:`anymask.formats.to_record`; the names of the files are added to each of its masks.
 
     Returns:
-        The files: ``NAME-overlay.png``, for each mask ``NAME-mask-K.png`` (0 and 255) and
+        The files: ``NAME-overlay.png`` where one was given, for each mask ``NAME-mask-K.png`` (0 and 255) and
         ``NAME-cutout-K.png`` (RGBA, cropped; not for an empty mask), and ``NAME.json`` last.
 
     Raises:
@@ -48,7 +48,8 @@ def write_folder(
         written.append(folder / file_name)
         return file_name
 
-    record = {**record, "overlay": save(overlay, f"{name}-overlay.png")}
+    if overlay is not None:
+        record = {**record, "overlay": save(overlay, f"{name}-overlay.png")}
     annotations = []
     for index, annotation in enumerate(record["masks"]):
         pixels = masks.mask(index).astype(np.uint8) * 255

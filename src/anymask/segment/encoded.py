@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,12 @@ from torch import Tensor
 from anymask.atomic import write_atomically
 from anymask.errors import AnymaskError
 from anymask.segment.errors import PromptError
+from anymask.segment.everything import Progress, Tally, find_masks, to_masks
+from anymask.segment.everything_settings import EverythingSettings, choose_settings
 from anymask.segment.frame import Frame
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_tokens, to_encodable
+from anymask.segment.region import Region
 from anymask.segment.rle import encode_mask
 
 if TYPE_CHECKING:
@@ -147,6 +151,68 @@ class EncodedImage:
                 )
             )
         return answers
+
+    def segment_everything(
+        self,
+        preset: str | EverythingSettings = "default",
+        *,
+        region: Any = None,
+        only_uncovered: bool = False,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+        tally: Tally | None = None,
+        **settings: Any,
+    ) -> Masks:
+        """Find every object: ask with a grid of points, and keep the masks that are good, stable and distinct.
+
+        Args:
+            preset: "default" (the published generator's settings), "fast", "fine", "sa1b", or settings of your own.
+            region: where to look: a box (x0, y0, x1, y1) in pixels, a mask of the image ``[H, W]``, or a Masks of
+                length 1. The grid is spread over its box; points and masks stay inside. A mask of which less than
+                half lies inside is dropped, any other is cut to the region.
+            only_uncovered: leave out points on which a good mask lies already. Faster, with fewer masks: parts of
+                objects, and objects on top of found ones, are missed.
+            progress: called with the number of points done and of all points, after each batch.
+            stop: search stops within a batch after this event is set, by another thread or by ``progress``.
+            tally: is filled with how many masks were left after each stage, which tells why there are so few.
+            settings: changes to the preset, by the names of :class:`EverythingSettings`, such as
+                ``points_per_side=16``, ``pred_iou_thresh=0.8`` or ``crop_n_layers=1``.
+
+        Returns:
+            The masks, best first, with ``scores`` (predicted IoU), ``stability``, ``points`` and ``crops``.
+
+        Raises:
+            EverythingSettingsError: a preset or setting is unknown or out of its range.
+            PromptError: the region is malformed or off the image, or crops are wanted of an image without pixels.
+            EverythingStoppedError: the event was set.
+        """
+        chosen = choose_settings(preset, settings)
+        if chosen.crop_n_layers and self.image is None:
+            raise PromptError(
+                "crops are cut from the image's pixels, and this embedding was loaded without them: encode the image "
+                "again, or look at the whole image only, with crop_n_layers=0"
+            )
+
+        def encode_crop(box: Sequence[int]) -> tuple[Tensor, Frame]:
+            x0, y0, x1, y1 = box
+            if (x0, y0, x1, y1) == (0, 0, self.frame.width, self.frame.height):
+                return self.embedding, self.frame
+            assert self.image is not None
+            crop = self.segmenter.encode(self.image[y0:y1, x0:x1], max_pixels=None)
+            return crop.embedding, crop.frame
+
+        found = find_masks(
+            self.segmenter.network,
+            self.size,
+            chosen,
+            encode_crop,
+            region=None if region is None else Region(region, self.size),
+            only_uncovered=only_uncovered,
+            progress=progress,
+            stop=stop,
+            tally=tally,
+        )
+        return to_masks(found, self.size)
 
     def save(self, path: str | Path) -> None:
         """Write the embedding to a safetensors file, from which :meth:`load` needs no encoding.

@@ -114,7 +114,8 @@ class EverythingSettings:
             )
         for index, grid in enumerate(grids):
             if grid.size and (grid.ndim != 2 or grid.shape[1] != 2):
-                raise EverythingSettingsError(f"point_grids[{index}] must have the shape [K, 2], not {list(grid.shape)}")
+                shape = list(grid.shape)
+                raise EverythingSettingsError(f"point_grids[{index}] must have the shape [K, 2], not {shape}")
             if not ((grid >= 0) & (grid <= 1)).all():
                 raise EverythingSettingsError(
                     f"point_grids[{index}] must lie in 0..1, as fractions of the image's width and height"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from anymask.segment import conversions, rle
 from anymask.segment.columns import COLUMN_SHAPES, checked_column, same_column, to_numpy
 from anymask.segment.errors import MaskError
+from anymask.segment.hierarchy import find_parents
 from anymask.segment.polygons import Polygon, mask_to_polygons
 from anymask.segment.registry import registered_method
 from anymask.segment.rle import RLE
@@ -320,6 +321,14 @@ class Masks:
             x0, y0, x1, y1 = self.boxes[index].astype(int)
             painted[y0:y1, x0:x1][self.crop(int(index))] = index + 1
         return painted
+
+    def parents(self, inside: float = 0.9) -> NDArray[np.int64]:
+        """Return for each mask the smallest larger one in which at least `inside` of it lies, or -1; int64 [N].
+
+        Following parents leads from parts to wholes and ends: of equal masks, the first is the parent of the next.
+        Empty masks have no parents. Raises MaskError unless `inside` is above 0.5 and at most 1.
+        """
+        return find_parents(self.rles, self.areas, inside)
 
     def cut_out(self, image: Any, index: int = 0, pad: int = 0, crop: bool = True) -> NDArray[np.uint8]:
         """Cut one object out of the image: RGBA uint8 [h, w, 4], alpha 255 on the mask and 0 elsewhere.

@@ -38,8 +38,8 @@ def drop_small_islands(mask: NDArray[np.bool_], min_area: float, *, keep_largest
 def _with_small_regions(
     mask: NDArray[np.bool_], min_area: float, *, holes: bool, keep_largest: bool = True
 ) -> NDArray[np.bool_]:
-    regions = (~mask if holes else mask).view(np.uint8)
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(cast(Any, np.ascontiguousarray(regions)), connectivity=8)
+    regions = cast(Any, np.ascontiguousarray(~mask if holes else mask).view(np.uint8))
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(regions, connectivity=8)
     areas = statistics[1:, cv2.CC_STAT_AREA]
     small = areas < min_area
     if not small.any():

@@ -35,7 +35,7 @@ class Taps:
 def bilinear_taps(source: int, target: int) -> Taps:
     """Return what bilinear resizing from ``source`` to ``target`` samples reads, with half-pixel centres."""
     scale = np.float32(source) / np.float32(target)
-    position = torch.from_numpy(((np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)))
+    position = torch.from_numpy((np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5))
     position = position.clamp(min=0.0)
     low = position.long().clamp(max=source - 1)
     return Taps(low, (low + 1).clamp(max=source - 1), position - low)
@@ -50,9 +50,9 @@ class _Axis:
         self.first = self.to_side.low[self.to_full.low].numpy()
         self.last = self.to_side.high[self.to_full.high].numpy()
 
-    def reached(self, cells: NDArray[np.bool_]) -> slice:
+    def reached(self, cells: Tensor) -> slice:
         """Return the output samples that depend on any of the cells, widened to one stretch."""
-        (chosen,) = np.nonzero(cells)
+        chosen = cells.nonzero()[:, 0].numpy()
         if not len(chosen):
             return slice(0, 0)
         return slice(
@@ -96,7 +96,7 @@ class WindowRestorer:
     """Does what :meth:`Frame.restore_logits` does, for single masks and only where they are.
 
     Interpolation never leaves the range of what it reads, so pixels that read only logits under all thresholds need not
-    be computed. Memory follows the mask's box, one byte a pixel, plus strips of floats.
+    be computed. Memory follows the mask's box: a byte a pixel, and floats for only as many rows as the model sees.
 
     Args:
         frame: where the image lies in the model's input.
@@ -113,7 +113,7 @@ class WindowRestorer:
     def restore(self, logits: Tensor) -> MaskWindow:
         """Threshold logits ``[grid, grid]`` (float32, on the CPU) at the image's size."""
         upper, lower = self.threshold + self.offset, self.threshold - self.offset
-        cells = logits.numpy() > lower
+        cells = logits > lower
         rows, columns = self._rows.reached(cells.any(1)), self._columns.reached(cells.any(0))
         height, width = rows.stop - rows.start, columns.stop - columns.start
         corner = (columns.start, rows.start)

@@ -5,8 +5,7 @@ The drop-in computes in float32 unless :func:`anymask.compat.install` or the env
 :class:`SamPredictor`.
 """
 
-from typing import NoReturn
-
+from anymask.compat.segment_anything.automatic_mask_generator import SamAutomaticMaskGenerator
 from anymask.compat.segment_anything.build_sam import (
     build_sam,
     build_sam_vit_b,
@@ -15,10 +14,10 @@ from anymask.compat.segment_anything.build_sam import (
     build_sam_vit_t,
     sam_model_registry,
 )
-from anymask.compat.segment_anything.errors import NotThereYetError
 from anymask.compat.segment_anything.predictor import SamPredictor
 
 __all__ = [
+    "SamAutomaticMaskGenerator",
     "SamPredictor",
     "build_sam",
     "build_sam_vit_b",
@@ -27,12 +26,3 @@ __all__ = [
     "build_sam_vit_t",
     "sam_model_registry",
 ]
-
-
-def __getattr__(name: str) -> NoReturn:
-    if name == "SamAutomaticMaskGenerator":
-        raise NotThereYetError(
-            "SamAutomaticMaskGenerator is not in anymask yet, while SamPredictor and sam_model_registry are: prompt "
-            "with points or boxes instead"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

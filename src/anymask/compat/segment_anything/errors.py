@@ -13,7 +13,3 @@ class ImageArgumentError(AnymaskError, TypeError, ValueError):
 
 class ImageNotSetError(AnymaskError, RuntimeError):
     """Masks or the embedding were asked for before an image was set."""
-
-
-class NotThereYetError(AnymaskError, ImportError):
-    """A name of the published package that anymask does not have yet."""

@@ -35,7 +35,7 @@ def records(sam, picture):
 
 def test_records_are_those_of_the_plain_algorithm(sam, picture, records):
     expected = everything_by_hand(sam, picture, **SETTINGS)
-    assert len(records) == len(expected) >= 8
+    assert len(records) == len(expected) >= 5
     for record, (mask, box, score, stability, point, crop) in zip(records, expected, strict=True):
         found = record["segmentation"]
         assert found.dtype == np.bool_

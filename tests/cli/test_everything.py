@@ -29,13 +29,6 @@ def photo_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch, random_segmenter: Segmenter) -> Segmenter:
-    """The random model under any name, because what is asked here is not how weights are found."""
-    monkeypatch.setattr("anymask.load", lambda *_given, **_options: random_segmenter)
-    return random_segmenter
-
-
 def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["everything", *map(str, arguments)], catch_exceptions=False)
 

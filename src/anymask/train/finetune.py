@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from anymask.train.finetune_samples import Samples
 from anymask.train.finetune_settings import FinetuneError, FinetuneSettings
 from anymask.train.gain import Gain, compare, gain_table, judge, most_to_least
 from anymask.train.holdout import split_dataset
+from anymask.train.log import write_table
 from anymask.train.memory import keep_freed_memory
 from anymask.train.stopping import stop_requests
 
@@ -283,17 +283,7 @@ class _Run:
 
     def _write_log(self) -> None:
         columns = list(dict.fromkeys(key for row in self.loop.history for key in row))
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                for row in self.loop.history:
-                    writer.writerow(
-                        {key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()}
-                    )
-
-        write_atomically(self.folder / "log.csv", write)
+        write_table(self.folder / "log.csv", columns, self.loop.history)
 
 
 def _read_row(content: dict[str, Any]) -> MaskRow:

@@ -27,6 +27,7 @@ from anymask.train.embeddings import CachedSegmenter, EmbeddingCache
 from anymask.train.finetune_samples import Samples, Shown
 from anymask.train.finetune_settings import FinetuneError, FinetuneSettings
 from anymask.train.interactive import interactive_loss
+from anymask.train.optimizer import split_decayed
 
 QUICK_IMAGES, QUICK_MASKS, QUICK_CLICKS = 24, 6, 3
 """What the validation after each epoch looks at."""
@@ -129,9 +130,7 @@ class FinetuneLoop:
         for of_encoder in (True, False):
             members = [value for name, value in self.weights.items() if name.startswith("image_encoder.") == of_encoder]
             factor = self.settings.encoder_rate if of_encoder else 1.0
-            # Norms, biases and learned tokens are not decayed.
-            matrices = [value for value in members if value.ndim > 1 and value.shape[0] > 4]
-            others = [value for value in members if not (value.ndim > 1 and value.shape[0] > 4)]
+            matrices, others = split_decayed(members)
             for some, decay in ((matrices, self.settings.weight_decay), (others, 0.0)):
                 if some:
                     groups.append({"params": some, "weight_decay": decay, "factor": factor})

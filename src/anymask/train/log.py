@@ -1,16 +1,35 @@
-"""The log of a training run: one row of means every so many steps."""
+"""The tables that training runs write, first of all the log: one row of means every so many steps."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from anymask.atomic import write_atomically
 
 LOG_COLUMNS = (
     "phase", "step", "seconds", "rate", "loss", "first_iou", "box_iou", "last_iou", "iou_error", "gradient"
 )  # fmt: skip
+
+
+def _written(row: Mapping[str, Any]) -> dict[str, Any]:
+    # Whole numbers stay whole: a millionth step must not become 1e+06.
+    return {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV file, whole or not at all; numbers that are not whole have six digits."""
+
+    def write(target: Path) -> None:
+        # A file's name need not be text.
+        with target.open("w", newline="", errors="surrogateescape") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(map(_written, rows))
+
+    write_atomically(path, write)
 
 
 def cut_log(path: Path, phase: int, step: int) -> None:
@@ -24,14 +43,7 @@ def cut_log(path: Path, phase: int, step: int) -> None:
             for row in csv.DictReader(file)
             if None not in row.values() and (int(row["phase"]), int(row["step"])) <= (phase, step)
         ]
-
-    def write(target: Path) -> None:
-        with target.open("w", newline="") as file:
-            writer = csv.DictWriter(file, LOG_COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(path, write)
+    write_table(path, LOG_COLUMNS, rows)
 
 
 def append_to_log(path: Path, row: Mapping[str, float]) -> None:
@@ -41,5 +53,4 @@ def append_to_log(path: Path, row: Mapping[str, float]) -> None:
         writer = csv.DictWriter(file, LOG_COLUMNS)
         if new:
             writer.writeheader()
-        # Whole numbers stay whole: a millionth step must not become 1e+06.
-        writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()})
+        writer.writerow(_written(row))

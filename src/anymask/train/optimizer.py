@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
 
 from anymask.train.config import ConfigError, PhaseConfig
 from anymask.train.dense import DenseObjective
+
+_Parameter = TypeVar("_Parameter", bound=torch.Tensor)
 
 # What the dense objective uses beside the image encoder.
 _DENSE_PARTS = ("place.", "query.", "mask_decoder.output_upscaling.", "mask_decoder.output_hypernetworks_mlps.")
@@ -43,9 +45,13 @@ def _layer_factors(encoder: nn.Module, decay: float) -> dict[int, float]:
     return factors
 
 
-def _is_decayed(parameter: nn.Parameter) -> bool:
-    """Say whether weight decay applies: not to norms, biases, positions and learned tokens."""
-    return parameter.ndim > 1 and parameter.shape[0] > 4
+def split_decayed(parameters: Iterable[_Parameter]) -> tuple[list[_Parameter], list[_Parameter]]:
+    """Tell those to which weight decay applies from those to which it does not: norms, biases, positions and tokens."""
+    decayed: list[_Parameter] = []
+    others: list[_Parameter] = []
+    for parameter in parameters:
+        (decayed if parameter.ndim > 1 and parameter.shape[0] > 4 else others).append(parameter)
+    return decayed, others
 
 
 def parameter_groups(encoder: nn.Module, dense: DenseObjective, phase: PhaseConfig) -> list[dict[str, Any]]:
@@ -75,12 +81,10 @@ def parameter_groups(encoder: nn.Module, dense: DenseObjective, phase: PhaseConf
     groups = []
     chosen = [] if "image_encoder" in phase.frozen else list(encoder.parameters())
     for parameters, rate in ((chosen, phase.encoder_rate), (list(heads()), 1.0)):
-        for decayed in (True, False):
+        for some, decay in zip(split_decayed(parameters), (phase.weight_decay, 0.0), strict=True):
             by_factor: dict[float, list[nn.Parameter]] = {}
-            for parameter in parameters:
-                if _is_decayed(parameter) == decayed:
-                    by_factor.setdefault(rate * factors.get(id(parameter), 1.0), []).append(parameter)
-            decay = phase.weight_decay if decayed else 0.0
+            for parameter in some:
+                by_factor.setdefault(rate * factors.get(id(parameter), 1.0), []).append(parameter)
             groups += [
                 {"params": members, "weight_decay": decay, "factor": factor} for factor, members in by_factor.items()
             ]

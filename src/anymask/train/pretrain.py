@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
-import io
 import math
 import pickle
 import time
@@ -27,7 +25,9 @@ from anymask.segment.segmenter import choose_device, choose_precision
 from anymask.train.batch_norm import share_batch_norm
 from anymask.train.config_values import ConfigError
 from anymask.train.initialise import load_initial
+from anymask.train.log import write_table
 from anymask.train.memory import keep_freed_memory
+from anymask.train.optimizer import split_decayed
 from anymask.train.pretrain_batches import MaskedBatch, ViewStream, find_images, fingerprint, normalise
 from anymask.train.pretrain_settings import DECISIVE, PretrainSettings, check_settings
 from anymask.train.processes import Processes
@@ -133,9 +133,7 @@ class Pretrainer:
         return self.stream.skipped
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        # Norms, biases and learned tokens are not decayed.
-        decayed = [value for value in self.parameters if value.ndim > 1 and value.shape[0] > 4]
-        others = [value for value in self.parameters if not (value.ndim > 1 and value.shape[0] > 4)]
+        decayed, others = split_decayed(self.parameters)
         groups = [
             {"params": decayed, "weight_decay": self.settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -202,7 +200,7 @@ class Pretrainer:
             "skipped": self.stream.skipped,
         }
         write_atomically(self.checkpoint, lambda path: torch.save(state, path))
-        self._write_table("log.csv", LOG_COLUMNS, self.log)
+        write_table(self.folder / "log.csv", LOG_COLUMNS, self.log)
         self.export(self.encoder_file)
         self.draw(self.folder / "reconstructions.png")
 
@@ -229,17 +227,6 @@ class Pretrainer:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             filled = self.model.reconstruct(images, hidden)
         write_reconstructions(path, originals, self.model.spread(masked)[:, 0].numpy(), to_pixels(filled))
-
-    def _write_table(self, name: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        for row in rows:
-            # Whole numbers stay whole: a millionth step must not become 1e+06.
-            writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
-        write_atomically(
-            self.folder / name, lambda path: path.write_text(text.getvalue(), errors="surrogateescape", newline="")
-        )
 
     def _steps_in_all(self) -> int:
         if self.settings.steps is not None:
@@ -295,7 +282,7 @@ class Pretrainer:
             self.save()
             if self.stream.skipped and self.processes.rank == 0:
                 rows = [{"file": file, "reason": reason} for file, reason in sorted(self.stream.skipped.items())]
-                self._write_table("skipped.csv", ("file", "reason"), rows)
+                write_table(self.folder / "skipped.csv", ("file", "reason"), rows)
         return complete
 
     def _run(self, stopping: Callable[[], bool]) -> bool:
@@ -336,7 +323,7 @@ class Pretrainer:
         self.log.append({"step": self.step, "epoch": epoch, "seconds": self.seconds} | figures)
         self.rows = []
         if self.processes.rank == 0:
-            self._write_table("log.csv", LOG_COLUMNS, self.log)
+            write_table(self.folder / "log.csv", LOG_COLUMNS, self.log)
 
     def _share_skipped(self) -> None:
         """Let process 0 know which images the others could not read."""

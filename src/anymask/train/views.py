@@ -209,6 +209,10 @@ def make_view(
         assert paste_from is not None
         _paste_object(image, masks, paste_from, rng)
         masks.reverse()
+        # What was pasted beyond the picture's border becomes padding again, and is no part of the object.
+        for mask in masks:
+            mask[view_h:] = 0
+            mask[:, view_w:] = 0
     kept = [
         mask for mask in masks if augmentation.min_area <= int(mask.sum()) <= augmentation.max_share * view_h * view_w
     ][:max_masks]
@@ -219,14 +223,6 @@ def make_view(
         image[view_h:] = MEAN_COLOUR
     if view_w < side:
         image[:, view_w:] = MEAN_COLOUR
-    if pasting:
-        # What was pasted beyond the picture's border is padding again.
-        for mask in kept:
-            mask[view_h:] = 0
-            mask[:, view_w:] = 0
-        kept = [mask for mask in kept if int(mask.sum()) >= augmentation.min_area]
-        if not kept:
-            return None
     boxes = np.array([cv2.boundingRect(mask) for mask in kept], dtype=np.float32)
     boxes[:, 2:] += boxes[:, :2]
     grid = side // 4

@@ -14,7 +14,7 @@ FLOORS = [
     {"errors", "atomic"},
     {"models", "weights"},
     {"segment"},
-    {"formats", "draw", "language"},
+    {"formats", "draw", "language", "export"},
     {"runs"},
     {"evaluate", "apps", "compat"},
     {"train"},

@@ -37,6 +37,7 @@ def test_the_first_block_runs_and_leaves_what_it_says(photo_folder):
     exec(compile(BLOCKS[0], "README.md", "exec"), scope)
     assert len(scope["masks"]) == 1
     assert scope["many"].prompt.tolist() == [0, 1]
+    assert len(scope["found"]) >= 8
     with Image.open(photo_folder / "overlay.png") as overlay:
         assert overlay.size == (1100, 900)
     assert (photo_folder / "photo.embedding.safetensors").stat().st_size > 100_000
@@ -69,6 +70,7 @@ def test_the_commands_run(photo_folder, command):
     done = subprocess.run([*start, *command[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert "no masks" not in done.stderr
     written = list(photo_folder.glob("out/*")) or done.stdout
     assert written
     shutil.rmtree(photo_folder / "out", ignore_errors=True)

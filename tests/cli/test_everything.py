@@ -61,6 +61,39 @@ def test_no_overlay_and_a_region(photo_path: Path, loaded: Segmenter) -> None:
     np.testing.assert_array_equal(to_masks(record).decode(), expected.decode())
 
 
+def test_an_overlay_and_a_label_map_as_single_files(photo_path: Path, loaded: Segmenter) -> None:
+    done = run("photo.png", *OPEN, "--overlay", "drawn.jpg", "--label-map", "labels.png", "--json", "masks.json")
+    assert done.exit_code == 0
+    assert not Path("out").exists()
+    expected = loaded.encode(photo_path).segment_everything(**SETTINGS)
+    assert f"photo.png: {len(expected)} mask" in done.stderr
+    with Image.open("drawn.jpg") as drawing, Image.open("labels.png") as labels:
+        assert drawing.format == "JPEG"
+        assert drawing.size == (120, 90)
+        np.testing.assert_array_equal(np.asarray(labels), expected.label_map())
+    # The label map numbers the masks as the JSON lists them.
+    record = json.loads(Path("masks.json").read_text())
+    assert [one["area"] for one in record["masks"]] == expected.areas.tolist()
+    assert run("photo.png", *OPEN, "--label-map", "again.png", "-o", "results", "--no-overlay").exit_code == 0
+    assert Path("again.png").read_bytes() == Path("labels.png").read_bytes()
+    assert Path("results/photo.json").exists()
+    assert not list(Path("results").glob("*-overlay.png"))
+
+
+def test_thresholds_are_the_model_s_own(photo_path: Path, loaded: Segmenter) -> None:
+    own = loaded.everything_thresholds
+    assert own.pred_iou < 0.88
+    every = loaded.encode(photo_path).segment_everything(points_per_side=4, pred_iou_thresh=0, stability_score_thresh=0)
+    assert every.scores is not None
+    thresholds = {"pred_iou_thresh": own.pred_iou, "stability_score_thresh": own.stability_score}
+    same = loaded.encode(photo_path).segment_everything(points_per_side=4, **thresholds)
+    assert run("photo.png", "--points-per-side", "4", "--json", "own.json").exit_code == 0
+    assert len(json.loads(Path("own.json").read_text())["masks"]) == len(same)
+    assert loaded.encode(photo_path).segment_everything(points_per_side=4) == same
+    done = run("photo.png", "--preset", "sa1b", "--points-per-side", "2", "--json", "-")
+    assert f"--pred-iou-thresh is 0.88 ({own.pred_iou:g} suits this model): try a lower one" in done.stderr
+
+
 def test_json_on_standard_output_and_nothing_else(photo_path: Path, random_checkpoint: Path) -> None:
     command = ["everything", photo_path, *OPEN, "--json", "-", "--model", random_checkpoint, "--device", "cpu"]
     start = [sys.executable, "-c", "from anymask.cli import main; main()"]
@@ -91,8 +124,12 @@ def test_several_images_and_one_that_fails(photo_path: Path) -> None:
     [
         (["--pred-iou-thresh", "3"], "no masks; the best predicted IoU is"),
         (
-            ["--pred-iou-thresh", "0", "--stability-score-thresh", "1", "--stability-score-offset", "99"],
-            "best stability",
+            ["--pred-iou-thresh", "0", "--stability-score-thresh", "1", "--stability-score-offset", "0.01"],
+            "and --stability-score-thresh is 1 (",
+        ),
+        (
+            ["--pred-iou-thresh", "0", "--stability-score-offset", "99"],
+            "none of the 12 good masks has a pixel that is surely on it",
         ),
     ],
 )
@@ -109,6 +146,21 @@ def test_why_there_are_no_masks(arguments: list[str], message: str) -> None:
     [
         (["none.png"], "there is no image at none.png"),
         (["photo.png", "--preset", "best"], "unknown preset 'best': use default, sa1b, fine, fast"),
+        (["."], "is a folder: give its images, as in *.jpg"),
+        (["photo.png", "--overlay", "drawn"], "drawn cannot be written: its name must end in .png, .jpg"),
+        (["photo.png", "--overlay", "none/drawn.png"], "none/drawn.png cannot be written: there is no folder none"),
+        (["photo.png", "--overlay", "a.png", "--no-overlay"], "--overlay and --no-overlay contradict each other"),
+        (["photo.png", "--label-map", "labels.jpg"], "labels.jpg cannot be written: its name must end in .png, .tif"),
+        (["photo.png", "photo.png", "--label-map", "a.png"], "--label-map a.png is one file, and there are 2 images"),
+        (["photo.png", "--json", "none/a.json"], "none/a.json cannot be written: there is no folder none"),
+        (["photo.png", "--overlay", "./photo.png"], "photo.png is an image to be read, and would be overwritten"),
+        (["photo.png", "--json", "photo.png"], "photo.png is an image to be read, and would be overwritten"),
+        (["photo.png", "--overlay", "a.png", "--label-map", "a.png"], "a.png is named twice, and would be overwritten"),
+        (["photo.png", "-o", "photo.png"], "photo.png is a file: name a folder"),
+        (["photo.png", "--json", "."], ". is a folder: name a file"),
+        (["photo.png", "--region", "9,9,5,20"], "is empty: x1 must be larger"),
+        (["photo.png", "--region", "a,b,c,d"], "a region is written X0,Y0,X1,Y1"),
+        (["photo.png", "--region", "0,0,nan,9"], "finite"),
         (["photo.png", "--points-per-side", "0"], "points_per_side is a whole number from 1 to 1024, not 0"),
         (["photo.png", "--box-nms-thresh", "70"], "box_nms_thresh is a number from 0 to 1, not 70"),
         (["photo.png", "--region", "1,2,3"], "a region is written X0,Y0,X1,Y1"),

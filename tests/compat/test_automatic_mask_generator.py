@@ -71,6 +71,21 @@ def test_attributes_changed_after_construction_count(sam, picture):
     assert not generator.predictor.is_image_set
 
 
+def test_the_first_picture_without_masks_is_explained(sam, picture, caplog):
+    generator = SamAutomaticMaskGenerator(sam, points_per_side=2)
+    assert generator.generate(picture) == []
+    (line,) = caplog.messages
+    best = generator.tally.best_score
+    assert line.startswith(f"no masks: the best predicted IoU is {best:.3f}, and pred_iou_thresh is 0.88 (")
+    assert generator.tally.points == 4
+    assert generator.tally.good == 0
+    assert generator.generate(picture) == []
+    assert len(caplog.messages) == 1
+    generator.pred_iou_thresh = generator.stability_score_thresh = 0.0
+    assert len(generator.generate(picture)) == generator.tally.distinct > 0
+    assert len(caplog.messages) == 1
+
+
 def test_what_load_returns_is_taken(picture, records):
     generator = SamAutomaticMaskGenerator(anymask.load("pocket", device="cpu"), **SETTINGS)
     found = generator.generate(picture)

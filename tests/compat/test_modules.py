@@ -33,6 +33,7 @@ build_module = importlib.import_module(f"{PACKAGE}.build_sam")
         (".modeling.transformer", "TwoWayTransformer TwoWayAttentionBlock Attention"),
         (".modeling.common", "LayerNorm2d MLPBlock"),
         (".utils.transforms", "ResizeLongestSide"),
+        (".utils.onnx", "SamOnnxModel"),
     ],
 )
 def test_published_import_paths_exist(module, names):
@@ -87,6 +88,17 @@ def test_published_import_paths_exist(module, names):
             "img_size patch_size in_chans embed_dim depth num_heads mlp_ratio out_chans qkv_bias norm_layer "
             "act_layer use_abs_pos use_rel_pos rel_pos_zero_init window_size global_attn_indexes",
         ),
+        (
+            "utils.onnx.SamOnnxModel.__init__",
+            "model return_single_mask use_stability_score return_extra_metrics",
+        ),
+        (
+            "utils.onnx.SamOnnxModel.forward",
+            "image_embeddings point_coords point_labels mask_input has_mask_input orig_im_size",
+        ),
+        ("utils.onnx.SamOnnxModel.mask_postprocessing", "masks orig_im_size"),
+        ("utils.onnx.SamOnnxModel.select_masks", "masks iou_preds num_points"),
+        ("utils.onnx.SamOnnxModel.resize_longest_image_size", "input_image_size longest_side"),
         ("utils.transforms.ResizeLongestSide.apply_image", "image"),
         ("utils.transforms.ResizeLongestSide.apply_coords", "coords original_size"),
         ("utils.transforms.ResizeLongestSide.apply_boxes", "boxes original_size"),

@@ -81,6 +81,42 @@ print(geopandas.read_file(f"{folder}/mask.gpkg").area.sum(), type(sam.predictor)
 """
 
 
+SETTINGS = {"points_per_side": 8, "pred_iou_thresh": 0.3, "stability_score_thresh": 0.15}
+
+AUTOMATIC = """
+import json, sys
+import numpy as np
+import rasterio
+from rasterio.transform import from_origin
+
+import samgeo
+
+folder, checkpoint = sys.argv[1:3]
+settings = json.loads(sys.argv[3])
+image = np.load(f"{folder}/image.npy")
+raster = f"{folder}/image.tif"
+transform = from_origin(400000, 5800000, 0.25, 0.25)
+with rasterio.open(raster, "w", driver="GTiff", width=image.shape[1], height=image.shape[0], count=3,
+                   dtype="uint8", crs="EPSG:32633", transform=transform) as file:
+    file.write(image.transpose(2, 0, 1))
+
+sam = samgeo.SamGeo(model_type="pocket", checkpoint=checkpoint, automatic=True, device="cpu", sam_kwargs=settings)
+found = {}
+for name, options in {"numbered": {}, "foreground": {"unique": False}, "tiled": {"batch": True}}.items():
+    sam.generate(raster, output=f"{folder}/{name}.tif", **options)
+    with rasterio.open(f"{folder}/{name}.tif") as file:
+        found[name] = file.read(1)
+        assert file.crs == "EPSG:32633" and file.transform == transform
+    if name == "numbered":
+        found["scores"] = [score for _, score in sorted(sam.mask_scores.items(), reverse=True)]
+np.savez(f"{folder}/found.npz", **found)
+
+published = samgeo.SamGeo(model_type="pocket", checkpoint=checkpoint, device="cpu", sam_kwargs={"points_per_side": 2})
+published.mask_generator.generate(image)
+print(type(sam.mask_generator).__module__)
+"""
+
+
 @pytest.fixture(scope="module")
 def site_packages(tmp_path_factory):
     target = tmp_path_factory.mktemp("site-packages")
@@ -91,27 +127,54 @@ def site_packages(tmp_path_factory):
     return target
 
 
-@pytest.mark.long
-def test_segment_geospatial_gives_the_masks_of_the_own_interface(site_packages, tmp_path):
+@pytest.fixture
+def photo():
     image = np.ascontiguousarray(data.astronaut()[:190, 100:401])
-    np.save(tmp_path / "image.npy", image)
-    (tmp_path / "program.py").write_text(PROGRAM)
-    prompts = json.dumps([POINTS, LABELS, BOXES])
+    return anymask.load("pocket", device="cpu", precision="float32").encode(image)
+
+
+def run_program(program, argument, image, site_packages, folder):
+    """Run a program through the drop-in: what it printed, and the arrays that it left."""
+    np.save(folder / "image.npy", image)
+    (folder / "program.py").write_text(program)
     done = subprocess.run(
-        [sys.executable, "-m", "anymask.compat", "program.py", str(tmp_path), str(locate("pocket")), prompts],
+        [sys.executable, "-m", "anymask.compat", "program.py", str(folder), str(locate("pocket")), argument],
         capture_output=True,
         text=True,
         timeout=600,
-        cwd=tmp_path,
+        cwd=folder,
         env={key: value for key, value in os.environ.items() if key != "ANYMASK_PRECISION"}
         | {"PYTHONPATH": str(site_packages), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
+    return done, np.load(folder / "found.npz")
+
+
+@pytest.mark.long
+def test_segment_geospatial_finds_everything_that_the_own_interface_finds(site_packages, photo, tmp_path):
+    done, found = run_program(AUTOMATIC, json.dumps(SETTINGS), photo.image, site_packages, tmp_path)
+    assert done.stdout.split()[-1] == "anymask.compat.segment_anything.automatic_mask_generator"
+    # Its own thresholds leave nothing of this model's masks, and the log says so.
+    assert "no masks: the best predicted IoU is" in done.stderr
+    masks = photo.segment_everything(**SETTINGS)
+    assert len(masks) >= 8
+    # The package numbers masks from the smallest to the largest, small ones on top.
+    ours = masks.sort("areas", descending=False)
+    expected = ours.label_map()
+    assert found["numbered"].max() == len(masks)
+    assert (found["numbered"] != expected).mean() < 1e-3
+    np.testing.assert_allclose(sorted(found["scores"]), sorted(masks.scores), atol=1e-4)
+    np.testing.assert_array_equal(found["foreground"] > 0, found["numbered"] > 0)
+    # Its tiles are padded to 512 pixels, on which the model finds somewhat other masks.
+    assert ((found["tiled"] > 0) == masks.union()).mean() > 0.8
+
+
+@pytest.mark.long
+def test_segment_geospatial_gives_the_masks_of_the_own_interface(site_packages, photo, tmp_path):
+    prompts = json.dumps([POINTS, LABELS, BOXES])
+    done, found = run_program(PROGRAM, prompts, photo.image, site_packages, tmp_path)
     area, module = done.stdout.split()[-2:]
     assert module == "anymask.compat.segment_anything.predictor"
-    found = np.load(tmp_path / "found.npz")
-
-    photo = anymask.load("pocket", device="cpu", precision="float32").encode(image)
     clicked = photo.segment(points=POINTS, labels=LABELS, multimask=False)
     boxed = photo.segment_many([Prompt(box=tuple(box), multimask=False) for box in BOXES])
     several = photo.segment_many([Prompt(box=tuple(box), multimask=True) for box in BOXES])

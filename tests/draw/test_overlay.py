@@ -1,11 +1,13 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from anymask.draw import PALETTE, assign_colors, draw_masks, overlay
-from anymask.draw.overlay import BACKGROUND_COLOR, BOX_COLOR, FOREGROUND_COLOR, line_width
-from anymask.draw.palette import neighbours
+from anymask.draw.overlay import BACKGROUND_COLOR, BOX_COLOR, FOREGROUND_COLOR, contour_width, line_width
+from anymask.draw.stacking import neighbours
 from anymask.segment.errors import ImageError, MaskError, PromptError
 from anymask.segment.masks import Masks
 
@@ -44,18 +46,32 @@ def test_the_palette_has_no_two_like_colours():
 def test_neighbours_get_plainly_different_colours():
     masks = grid_masks(7)
     colors = assign_colors(masks)
-    near = neighbours(masks, 1)
-    assert near[0].sum() == 3
-    assert near[24].sum() == 8
-    distance = np.linalg.norm(lab(colors)[:, None] - lab(colors)[None], axis=2)
-    assert distance[near].min() > 25
+    pairs, _ = neighbours(masks.label_map(), 1)
+    distance = np.linalg.norm(lab(colors)[pairs[:, 0]] - lab(colors)[pairs[:, 1]], axis=1)
+    assert len(distance) == 156
+    assert distance.min() > 40
     np.testing.assert_array_equal(colors, assign_colors(masks))
 
 
-def test_masks_apart_are_no_neighbours_and_many_masks_share_the_colours_fairly():
-    masks = grid_masks(3)
-    assert neighbours(masks, 1)[0].tolist() == [False, True, False, True, True, False, False, False, False]
-    assert neighbours(masks, 25)[0].sum() == 8
+def test_masks_avoid_the_colour_of_the_picture_under_them():
+    masks = grid_masks(4)
+    for color in PALETTE:
+        image = np.broadcast_to(color, (*masks.size, 3)).copy()
+        distance = np.linalg.norm(lab(assign_colors(masks, image=image)) - lab(color[None]), axis=1)
+        assert distance.min() > 25
+
+
+def test_a_mask_inside_the_box_of_another_but_far_from_it_may_have_its_colour():
+    arrays = np.zeros((17, 400, 400), dtype=bool)
+    arrays[0, :, :5] = arrays[0, :5] = True
+    for number in range(16):
+        arrays[number + 1, 380:395, 20 + 20 * number : 35 + 20 * number] = True
+    colors = assign_colors(Masks.from_arrays(arrays), gap=2)
+    # More masks than colours; only those that touch would have to differ, and none does.
+    assert len(np.unique(colors, axis=0)) == 16
+
+
+def test_hidden_masks_share_the_colours_fairly():
     stacked = Masks.from_arrays(np.ones((50, 5, 5), dtype=bool))
     counts = np.unique(assign_colors(stacked), axis=0, return_counts=True)[1]
     assert counts.max() - counts.min() <= 1
@@ -87,6 +103,52 @@ def test_contours_follow_the_edge_and_stay_near_it(image, masks):
     assert not changed[cv2.dilate(edge, np.ones((3, 3), dtype=np.uint8)) == 0].any()
 
 
+def test_no_contour_runs_along_the_border_of_the_picture(image):
+    mask = np.zeros((120, 160), dtype=bool)
+    mask[:60] = True
+    changed = (overlay(image, mask, alpha=0) != image).any(axis=2)
+    assert changed[59, 8:152].all()
+    assert not changed[:55].any()
+    assert not (overlay(image, np.ones((120, 160), dtype=bool), alpha=0) != image).any()
+
+
+def test_contours_lie_under_smaller_masks(image):
+    arrays = np.zeros((2, 120, 160), dtype=bool)
+    arrays[0, 20:100, 20:120] = True
+    arrays[1, 40:80, 100:140] = True
+    colors = [(200, 0, 0), (0, 0, 200)]
+    both = overlay(image, arrays, colors=colors, alpha=1)
+    # The large mask's right edge passes behind the small mask.
+    assert both[45:75, 105:135].reshape(-1, 3).tolist() == [[0, 0, 200]] * 900
+    large = overlay(image, arrays[:1], colors=colors[:1], alpha=1)
+    np.testing.assert_array_equal(both[:30, :], large[:30, :])
+
+
+@pytest.mark.parametrize("brightness", [0, 90, 165, 255])
+def test_contours_stand_out_from_dark_and_bright_pictures(brightness, masks):
+    image = np.full((120, 160, 3), brightness, dtype=np.uint8)
+    for color in PALETTE:
+        painted = overlay(image, masks[0], colors=[color])
+        line, fill = lab(painted[60, 20:21])[0], lab(painted[60, 60:61])[0]
+        assert np.linalg.norm(line - fill) > 12
+        assert np.linalg.norm(line - lab(image[0, :1])[0]) > 12
+
+
+def test_a_large_picture_with_many_masks_needs_memory_of_its_size():
+    side = 1200
+    distance = np.hypot(*np.mgrid[-600:600, -580:620])
+    masks = Masks.concatenate([Masks.from_arrays(distance < 10 * k) for k in range(1, 61)])
+    image = np.full((side, side, 3), 90, dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        overlay(image, masks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Decoded, the masks alone would be sixty bytes a pixel.
+    assert peak < 25 * side * side
+
+
 def test_holes_are_left_open_and_outlined(image):
     mask = np.zeros((120, 160), dtype=bool)
     mask[10:110, 10:150] = True
@@ -112,6 +174,7 @@ def test_stars_and_lines_grow_with_the_image():
     assert touched(2000, 2400) > 5 * touched(600, 800)
     assert line_width((100, 100)) == 1
     assert line_width((3000, 4000)) == 7
+    assert [contour_width((1, side)) for side in (1, 640, 4000)] == [1, 1, 4]
 
 
 def test_boxes_are_drawn_on_their_edges(image):

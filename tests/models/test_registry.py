@@ -2,7 +2,16 @@ import pytest
 import torch
 
 from anymask.errors import AnymaskError
-from anymask.models.registry import MODELS, UnknownModelError, build_model, guess_model, model_spec
+from anymask.models.registry import (
+    MODELS,
+    PUBLISHED_THRESHOLDS,
+    UnknownModelError,
+    assemble,
+    build_model,
+    everything_thresholds,
+    guess_model,
+    model_spec,
+)
 
 
 def built_on_meta(name):
@@ -43,6 +52,22 @@ def test_the_registry_tells_the_truth(name):
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_state_dict_is_recognised(name):
     assert guess_model(built_on_meta(name).state_dict(), "a file") == name
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_network_has_the_thresholds_of_the_model_that_it_is(name):
+    expected = MODELS[name].everything_thresholds
+    assert everything_thresholds(built_on_meta(name)) == expected
+    assert (expected == (0.88, 0.95)) == (name != "pocket")
+    assert 0 < expected.pred_iou < 1
+    assert 0 < expected.stability_score < 1
+
+
+def test_a_network_of_another_size_has_the_thresholds_of_its_model_and_a_foreign_one_the_published_ones():
+    with torch.device("meta"):
+        assert everything_thresholds(build_model("pocket", 256)) == MODELS["pocket"].everything_thresholds
+        foreign = assemble(torch.nn.Conv2d(3, 256, 16), 64)
+    assert everything_thresholds(foreign) == PUBLISHED_THRESHOLDS
 
 
 def test_a_foreign_state_dict_is_named():

@@ -68,7 +68,7 @@ def test_the_masks_are_those_of_the_plain_algorithm(pocket, name, size, changes)
         crop = pocket.encode(image[box[1] : box[3], box[0] : box[2]])
         return crop.embedding, crop.frame
 
-    found = find_masks(pocket.network, photo.size, EverythingSettings(**settings), encode_crop)
+    found = find_masks(pocket.network, pocket.prompt_decoder, photo.size, EverythingSettings(**settings), encode_crop)
     # In the published order, so that the mask at each place is the same one.
     assert len(found) == len(expected)
     for ours, (mask, box, score, stability, point, crop) in zip(found, expected, strict=True):
@@ -130,8 +130,8 @@ def test_thin_duplicates_go_but_in_the_published_way_they_stay(pocket):
 
     # A point twice gives each of its masks twice.
     settings = EverythingSettings(point_grids=[[(0.5, 0.5), (0.5, 0.5)]], pred_iou_thresh=0, stability_score_thresh=0)
-    ours = find_masks(pocket.network, (1, 30), settings, encode_crop)
-    published = find_masks(pocket.network, (1, 30), settings, encode_crop, published=True)
+    ours = find_masks(pocket.network, pocket.prompt_decoder, (1, 30), settings, encode_crop)
+    published = find_masks(pocket.network, pocket.prompt_decoder, (1, 30), settings, encode_crop, published=True)
     assert len(ours) <= 3
     assert len(published) == 6
 
@@ -221,7 +221,7 @@ def test_progress_and_stopping(coffee):
     assert seen == sorted(seen)
     stop = threading.Event()
     with pytest.raises(EverythingStoppedError, match="stopped after 8 of 25 points"):
-        coffee.segment_everything(**FEW, stop=stop, progress=lambda done, _: done >= 5 and stop.set())
+        coffee.segment_everything(**FEW, points_per_batch=4, stop=stop, progress=lambda done, _: done >= 5 and stop.set())
     with pytest.raises(EverythingStoppedError, match="after 0 of 25"):
         coffee.segment_everything(**FEW, stop=stop)
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from anymask.models.registry import EverythingThresholds
 from anymask.segment.everything_settings import (
     PRESETS,
     EverythingSettings,
     EverythingSettingsError,
+    ResolvedSettings,
     choose_settings,
 )
 
@@ -12,14 +14,49 @@ from anymask.segment.everything_settings import (
 def test_the_defaults_are_the_published_ones():
     default = EverythingSettings()
     assert PRESETS["default"] == default
-    values = (default.points_per_side, default.pred_iou_thresh, default.stability_score_thresh, default.box_nms_thresh)
-    assert values == (32, 0.88, 0.95, 0.7)
+    assert (default.points_per_side, default.box_nms_thresh) == (32, 0.7)
+    resolved = ResolvedSettings()
+    assert (resolved.pred_iou_thresh, resolved.stability_score_thresh) == (0.88, 0.95)
     values = (default.crop_n_layers, default.crop_nms_thresh, default.crop_overlap_ratio, default.min_mask_region_area)
     assert values == (0, 0.7, 512 / 1500, 0)
 
 
 def test_the_release_has_thinner_grids_on_smaller_crops():
     assert [len(grid) for grid in PRESETS["sa1b"].grids()] == [32**2, 16**2, 8**2]
+
+
+@pytest.mark.parametrize("preset", ["default", "fine", "fast", EverythingSettings(points_per_side=5)])
+def test_thresholds_that_nobody_gave_are_the_model_s(preset):
+    own = EverythingThresholds(0.4, 0.3)
+    settings = choose_settings(preset, {}).resolve(own)
+    assert isinstance(settings, ResolvedSettings)
+    assert (settings.pred_iou_thresh, settings.stability_score_thresh) == own
+    before = choose_settings(preset, {})
+    assert settings == ResolvedSettings(**{**vars(before), "pred_iou_thresh": 0.4, "stability_score_thresh": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "expected"),
+    [
+        ("default", {"pred_iou_thresh": 0.7}, (0.7, 0.3)),
+        ("fast", {"stability_score_thresh": 0}, (0.4, 0)),
+        ("default", {"pred_iou_thresh": 0, "stability_score_thresh": 1.0}, (0, 1.0)),
+        ("default", {"pred_iou_thresh": None}, (0.4, 0.3)),
+        ("sa1b", {}, (0.88, 0.95)),
+        ("sa1b", {"pred_iou_thresh": 0.5}, (0.5, 0.95)),
+        ("sa1b", {"pred_iou_thresh": None}, (0.4, 0.95)),
+        (EverythingSettings(pred_iou_thresh=0.6), {}, (0.6, 0.3)),
+        (ResolvedSettings(), {}, (0.88, 0.95)),
+    ],
+)
+def test_thresholds_that_were_given_stay(preset, changes, expected):
+    settings = choose_settings(preset, changes).resolve(EverythingThresholds(0.4, 0.3))
+    assert (settings.pred_iou_thresh, settings.stability_score_thresh) == expected
+
+
+def test_resolved_settings_leave_nothing_open():
+    with pytest.raises(EverythingSettingsError, match="pred_iou_thresh is a number at least 0, not None"):
+        ResolvedSettings(pred_iou_thresh=None)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +68,7 @@ def test_the_release_has_thinner_grids_on_smaller_crops():
         ({"points_per_batch": 0}, "points_per_batch is a whole number from 1"),
         ({"pred_iou_thresh": -0.1}, "pred_iou_thresh is a number at least 0, not -0.1"),
         ({"pred_iou_thresh": float("nan")}, "pred_iou_thresh is a number"),
+        ({"stability_score_thresh": True}, "stability_score_thresh is a number from 0 to 1, not True"),
         ({"pred_iou_thresh": "high"}, "pred_iou_thresh is a number"),
         ({"stability_score_thresh": 95}, "stability_score_thresh is a number from 0 to 1, not 95"),
         ({"stability_score_offset": float("inf")}, "stability_score_offset is a number"),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import anymask
 from anymask.models.architecture import VitArchitecture
 from anymask.models.checkpoints import CheckpointError
-from anymask.models.registry import MODELS, UnknownModelError, build_model
+from anymask.models.registry import MODELS, UnknownModelError, build_model, model_spec
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import ImageError
 from anymask.segment.segmenter import DeviceError, Segmenter, choose_device, choose_precision, load
@@ -98,6 +98,7 @@ def test_a_saved_model_answers_as_before(random_segmenter: Segmenter, photo: Enc
     model = load(tmp_path / "mine.safetensors", device="cpu", precision="float32")
     assert model.name == "pocket (mine.safetensors)"
     assert model.fingerprint == random_segmenter.fingerprint
+    assert model.everything_thresholds == model_spec("pocket").everything_thresholds
     assert model.encode(photo.image).segment(points=(60, 45)) == photo.segment(points=(60, 45))
     with pytest.raises(CheckpointError, match=r"ends in \.safetensors, not mine\.pth"):
         random_segmenter.save(tmp_path / "mine.pth")

@@ -40,7 +40,7 @@ def test_windows_are_the_restored_logits(height, width, seed, offset):
 def test_taps_are_those_of_torch(source, target):
     values = torch.rand(source, 3, generator=torch.Generator().manual_seed(source))
     expected = F.interpolate(values[None, None], (target, 3), mode="bilinear", align_corners=False)[0, 0]
-    torch.testing.assert_close(bilinear_taps(source, target).rows(values), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(bilinear_taps(source, target).as_matrix(source) @ values, expected, atol=1e-5, rtol=0)
 
 
 def test_strips_do_not_show(monkeypatch):

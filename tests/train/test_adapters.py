@@ -75,7 +75,7 @@ def test_layers_stay_plain_and_keep_their_fast_path(build_tiny: Callable[..., Sa
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     layer = network.mask_decoder.transformer.final_attn_token_to_image
     assert isinstance(layer, Attention)
-    assert layer._absorbs(2)
+    assert layer.absorbs(2)
     assert not any(name.startswith("prompt_encoder") for name in adapters.weights)
     assert any(name.startswith("image_encoder.coarse") for name in adapters.weights)
 

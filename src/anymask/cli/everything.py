@@ -15,8 +15,11 @@ from anymask.cli.prompts import parse_region
 from anymask.errors import AnymaskError
 
 if TYPE_CHECKING:
-    from anymask.segment.everything import Progress, Tally
-    from anymask.segment.everything_settings import EverythingSettings
+    from anymask.segment.everything import Progress
+
+
+class EverythingOutputError(AnymaskError, ValueError):
+    """Options say no single place for what is to be written."""
 
 
 @contextmanager
@@ -46,25 +49,62 @@ def _names(images: list[Path]) -> list[str]:
     return names
 
 
-def _why_none(tally: Tally, settings: EverythingSettings) -> str:
-    if tally.good == 0:
-        return (
-            f"the best predicted IoU is {tally.best_score:.2f}, and --pred-iou-thresh is "
-            f"{settings.pred_iou_thresh:g}: try a lower one"
-        )
-    if tally.stable == 0:
-        return (
-            f"the best stability is {tally.best_stability:.2f}, and --stability-score-thresh is "
-            f"{settings.stability_score_thresh:g}: try a lower one"
-        )
-    return "the masks that are good enough lie outside the region, are cut off by a crop or are too large or small"
+def _as_option(setting: str) -> str:
+    return f"--{setting.replace('_', '-')}"
+
+
+def _check_outputs(
+    images: list[Path],
+    folder: Path | None,
+    overlay: Path | None,
+    no_overlay: bool,
+    label_map: Path | None,
+    json_path: str | None,
+) -> None:
+    """Refuse, before anything is computed, outputs that could not be written.
+
+    Raises:
+        EverythingOutputError: options contradict each other.
+        PictureNameError: a name says no format.
+    """
+    from anymask.formats.pictures import DRAWING_SUFFIXES, LABEL_MAP_SUFFIXES, check_picture_name
+
+    if overlay is not None and no_overlay:
+        raise EverythingOutputError("--overlay and --no-overlay contradict each other")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise EverythingOutputError(f"{folder} is a file: name a folder")
+    for option, path, suffixes in (
+        ("--overlay", overlay, DRAWING_SUFFIXES),
+        ("--label-map", label_map, LABEL_MAP_SUFFIXES),
+    ):
+        if path is not None:
+            check_picture_name(path, suffixes)
+            if len(images) > 1:
+                raise EverythingOutputError(
+                    f"{option} {path} is one file, and there are {len(images)} images: use -o FOLDER"
+                )
+    json_file = None if json_path in (None, "-") else Path(str(json_path))
+    taken = {image.resolve(): f"{image} is an image to be read" for image in images}
+    for written in (path for path in (overlay, label_map, json_file) if path is not None):
+        if not written.parent.is_dir():
+            raise EverythingOutputError(f"{written} cannot be written: there is no folder {written.parent}")
+        if written.is_dir():
+            raise EverythingOutputError(f"{written} is a folder: name a file")
+        if written.resolve() in taken:
+            raise EverythingOutputError(f"{taken[written.resolve()]}, and would be overwritten: name another file")
+        taken[written.resolve()] = f"{written} is named twice"
 
 
 def everything(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="JPEG, PNG, WebP, TIFF or BMP.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON (default: out)."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for overlay, masks, cut-outs and JSON (default: out, if no file is asked for).",
+        ),
     ] = None,
     preset: Annotated[
         str,
@@ -97,13 +137,27 @@ def everything(
     only_uncovered: Annotated[
         bool, typer.Option("--only-uncovered", help="No points on masks found before: faster, and fewer masks.")
     ] = False,
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw all masks on the image.")] = True,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            "--overlay", metavar="FILE", help="Write the image with all masks drawn on it here; no folder then."
+        ),
+    ] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--label-map",
+            metavar="FILE",
+            help="Write one 16-bit PNG or TIFF of all masks here, 1 for the JSON's first mask; no folder then.",
+        ),
+    ] = None,
+    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Leave the overlay out of the folder.")] = False,
     json_path: Annotated[
         str | None,
         typer.Option(
             "--json",
-            help="Write the JSON here, or to standard output with -; no folder then unless -o is given. "
-            "A list for several images.",
+            metavar="FILE",
+            help="Write the JSON here, or to standard output with -; no folder then. A list for several images.",
         ),
     ] = None,
     model: Annotated[
@@ -115,14 +169,16 @@ def everything(
 ) -> None:
     """Find every object in each IMAGE.
 
-    Options that are left out have the preset's values. An image that fails is reported, the others go on, and the exit
-    code is 1.
+    Options that are left out have the preset's values, and thresholds those that suit the model. An image that fails
+    is reported, the others go on, and the exit code is 1.
     """
     from anymask import load
-    from anymask.formats import to_record, write_folder
+    from anymask.formats import to_record, write_drawing, write_folder, write_label_map
+    from anymask.segment.errors import ImageError
     from anymask.segment.everything import Tally
     from anymask.segment.everything_settings import choose_settings
     from anymask.segment.pixels import read_image
+    from anymask.segment.why_none import why_none
 
     given = {
         "points_per_side": points_per_side,
@@ -137,14 +193,19 @@ def everything(
         "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
         "min_mask_region_area": min_mask_region_area,
     }
-    settings = choose_settings(preset, {name: value for name, value in given.items() if value is not None})
+    chosen = choose_settings(preset, {name: value for name, value in given.items() if value is not None})
     box = None if region is None else parse_region(region)
+    _check_outputs(images, output, overlay, no_overlay, label_map, json_path)
     segmenter = load(model, device=device, precision=precision)
-    folder = output or (Path("out") if json_path is None else None)
+    settings = chosen.resolve(segmenter.everything_thresholds)
+    no_file = json_path is None and overlay is None and label_map is None
+    folder = output or (Path("out") if no_file else None)
     records: list[dict[str, Any]] = []
     failures: list[AnymaskError] = []
     for image, name in zip(images, _names(images), strict=True):
         try:
+            if image.is_dir():
+                raise ImageError(f"{image} is a folder: give its images, as in {image / '*.jpg'}")
             pixels, tally = read_image(image), Tally()
             photo = segmenter.encode(pixels)
             with _progress_bar(image.name) as progress:
@@ -159,13 +220,21 @@ def everything(
             continue
         record = to_record(str(image), masks, model=model)
         records.append(record)
+        found = f"{image.name}: {len(masks)} mask{'' if len(masks) == 1 else 's'}"
+        wants_drawing = overlay is not None or (folder is not None and not no_overlay)
+        drawing = masks.draw(pixels) if wants_drawing else None
+        if overlay is not None and drawing is not None:
+            write_drawing(overlay, drawing)
+            typer.echo(f"{found}, drawn in {overlay}", err=True)
+        if label_map is not None:
+            write_label_map(label_map, masks)
+            typer.echo(f"{found}, numbered in {label_map}", err=True)
         if folder is not None:
-            drawing = masks.draw(pixels) if overlay else None
             files = write_folder(folder, name, pixels, masks, drawing, record)
-            noun = "mask" if len(masks) == 1 else "masks"
-            typer.echo(f"{image.name}: {len(masks)} {noun}, {len(files)} files in {folder}", err=True)
+            typer.echo(f"{found}, {len(files)} files in {folder}", err=True)
         if not len(masks):
-            typer.echo(f"{image.name}: no masks; {_why_none(tally, settings)}", err=True)
+            reason = why_none(tally, settings, segmenter.everything_thresholds, _as_option)
+            typer.echo(f"{image.name}: no masks; {reason}", err=True)
     if json_path is not None:
         text = json.dumps(records if len(images) > 1 else records[0], indent=1)
         if json_path == "-":

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from anymask.draw.palette import assign_colors
+from anymask.draw.stacking import paint_order
 from anymask.segment.errors import ImageError, MaskError, PromptError
 from anymask.segment.masks import Masks
 from anymask.segment.pixels import read_image
-from anymask.segment.polygons import Polygon
 
 FOREGROUND_COLOR = (46, 204, 90)
 BACKGROUND_COLOR = (230, 50, 50)
@@ -20,6 +20,11 @@ WHITE = (255, 255, 255)
 
 _SHIFT = 4
 """OpenCV takes fractions of a pixel as integers shifted by this many bits."""
+
+_ROWS = 256
+"""Rows that are blended at a time, so that a large picture needs little memory."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def overlay(
@@ -83,8 +88,13 @@ def draw_masks(masks: Masks, image: Any, **options: Any) -> Image.Image:
 
 
 def line_width(size: tuple[int, int]) -> int:
-    """Return the width in pixels of outlines on an image of (height, width): about 2 at 1,000 pixels."""
+    """Return the width in pixels of boxes and stars on an image of (height, width): about 2 at 1,000 pixels."""
     return max(1, round(max(size) / 600))
+
+
+def contour_width(size: tuple[int, int]) -> int:
+    """Return the width in pixels of masks' outlines on an image of (height, width): 1 at 1,000 pixels."""
+    return max(1, round(max(size) / 1000))
 
 
 def _paint_masks(
@@ -95,46 +105,89 @@ def _paint_masks(
         raise MaskError(
             f"the masks are of a {width} x {height} image, this one has {canvas.shape[1]} x {canvas.shape[0]}"
         )
-    palette = assign_colors(masks) if colors is None else np.asarray(colors).reshape(-1, 3)
+    labels = masks.label_map()
+    palette = assign_colors(masks, image=canvas) if colors is None else np.asarray(colors).reshape(-1, 3)
     if len(palette) != len(masks):
         raise MaskError(f"colors must be one RGB for each of the {len(masks)} masks, got {len(palette)}")
-    weight = np.float32(alpha)
-    # Blending with the picture itself, not with what lies below, keeps the colours of stacked masks apart.
-    picture = canvas.copy()
-    for index in np.argsort(-masks.areas, kind="stable").tolist():
-        if masks.areas[index] == 0:
-            continue
-        x0, y0, x1, y1 = masks.boxes[index].astype(int).tolist()
-        inside = masks.crop(index)
-        window = canvas[y0:y1, x0:x1]
-        color = palette[index].astype(np.float32)
-        below = picture[y0:y1, x0:x1][inside]
-        window[inside] = np.rint(below * (1 - weight) + color * weight).astype(np.uint8)
-        if contours:
-            _paint_outline(canvas, masks.polygons(index), _outline_color(color))
+    _fill(canvas, labels, palette.astype(np.uint8), alpha)
+    if contours:
+        rank = np.zeros(len(masks) + 1, dtype=np.int64)
+        order = paint_order(masks)
+        rank[order + 1] = np.arange(1, len(masks) + 1)
+        for index in order.tolist():
+            if masks.areas[index]:
+                _paint_outline(canvas, masks, index, labels, rank, palette[index])
 
 
-def _outline_color(color: NDArray[np.float32]) -> tuple[int, ...]:
-    """A lighter tint of the fill: it stands out from the fill and from the picture on either side."""
-    return tuple(int(value) for value in np.rint(color + (255 - color) * np.float32(0.45)))
+def _fill(canvas: NDArray[np.uint8], labels: NDArray[np.int32], colors: NDArray[np.uint8], alpha: float) -> None:
+    """Blend each pixel with the colour of its topmost mask alone, so that stacked masks keep their colours apart."""
+    table = np.concatenate([np.zeros((1, 3), dtype=np.uint8), colors])
+    for top in range(0, len(canvas), _ROWS):
+        rows, its_labels = canvas[top : top + _ROWS], labels[top : top + _ROWS]
+        blended = cv2.addWeighted(rows, 1 - alpha, table[its_labels], alpha, 0)
+        np.copyto(rows, blended, where=(its_labels > 0)[..., None])
 
 
-def _paint_outline(canvas: NDArray[np.uint8], polygons: list[Polygon], color: tuple[int, ...]) -> None:
-    rings = [ring for polygon in polygons for ring in [polygon.exterior, *polygon.holes]]
-    width = line_width((canvas.shape[0], canvas.shape[1]))
-    # OpenCV's coordinates are pixel centres, the polygons' pixel corners. Averaging the corners of each
-    # pixel step turns the staircase into the smooth line that the eye expects.
-    smooth = [_fixed_point(_soften(ring) - 0.5) for ring in rings]
-    cv2.polylines(cast(Any, canvas), smooth, True, color, width, cv2.LINE_AA, _SHIFT)
+def _paint_outline(
+    canvas: NDArray[np.uint8],
+    masks: Masks,
+    index: int,
+    labels: NDArray[np.int32],
+    rank: NDArray[np.int64],
+    color: NDArray[Any],
+) -> None:
+    """Draw a thin line along the inner edge of one mask, under the smaller masks that lie on it."""
+    height, width = canvas.shape[:2]
+    thickness = contour_width((height, width))
+    x0, y0, x1, y1 = masks.boxes[index].astype(int).tolist()
+    left, top, right, bottom = (
+        max(x0 - thickness, 0),
+        max(y0 - thickness, 0),
+        min(x1 + thickness, width),
+        min(y1 + thickness, height),
+    )
+    line = np.zeros((bottom - top, right - left), dtype=np.uint8)
+    inside = masks.crop(index).view(np.uint8)
+    rings, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(x0 - left, y0 - top))
+    # Where a mask ends with the picture there is no edge to show, so the line goes on outside.
+    first, last = np.array([-left, -top]), np.array([width - 1 - left, height - 1 - top])
+    paths = []
+    for ring in rings:
+        pixels = ring.reshape(-1, 2)
+        outwards = (pixels == last).astype(np.float64) - (pixels == first)
+        paths.append(_fixed_point(_smooth(pixels + 4 * thickness * outwards, thickness)))
+    cv2.polylines(cast(Any, line), paths, True, 255, thickness, cv2.LINE_AA, _SHIFT)
+    found = cv2.findNonZero(line)
+    if found is None:
+        return
+    columns, rows = found.reshape(-1, 2).T
+    seen = rank[labels[rows + top, columns + left]] <= rank[index + 1]
+    rows, columns = rows[seen], columns[seen]
+    strength = line[rows, columns].astype(np.float32)[:, None] / 255
+    below = canvas[rows + top, columns + left].astype(np.float32)
+    mixed = below + (_outline_color(color, below) - below) * strength
+    canvas[rows + top, columns + left] = np.rint(mixed).astype(np.uint8)
 
 
-def _soften(ring: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace each corner by the middle of the edge that follows it, keeping the ends of long edges."""
-    following = np.roll(ring, -1, axis=0)
-    along = following - ring
-    length = np.abs(along).sum(axis=1, keepdims=True)
-    reach = np.minimum(length / 2, 1.0) / np.maximum(length, 1.0)
-    return np.stack([ring + along * reach, following - along * reach], axis=1).reshape(-1, 2)
+def _outline_color(color: NDArray[Any], below: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A tint of the fill's colour where it lies on something dark, a shade of it where it lies on something bright."""
+    full = color.astype(np.float32)
+    brightness = float((below @ _LUMA).mean()) if len(below) else 0.0
+    return full + (255 - full) * np.float32(0.55) if brightness < 150 else full * np.float32(0.6)
+
+
+def _smooth(ring: NDArray[np.float64], thickness: int) -> NDArray[np.float64]:
+    """Even out the steps of a ring [K, 2] of pixel centres, and keep every few of its points.
+
+    Rings too short for it stay as they are.
+    """
+    reach = thickness + 1
+    if len(ring) <= 4 * reach:
+        return ring
+    wrapped = np.concatenate([ring[-reach:], ring, ring[:reach]])
+    sums = np.cumsum(np.concatenate([np.zeros((1, 2)), wrapped]), axis=0)
+    evened: NDArray[np.float64] = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    return evened[:: max(1, thickness)]
 
 
 def _paint_boxes(canvas: NDArray[np.uint8], boxes: NDArray[np.float64]) -> None:

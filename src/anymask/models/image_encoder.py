@@ -7,7 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from anymask.models.freed_memory import keep_freed_blocks
+from anymask.models.grid_attention import attend_globally, attend_in_windows, fit_table, join_tables
 from anymask.models.layers import LayerNorm2d, MLPBlock
+from anymask.models.linear import apply_linear, is_plain, linear
+from anymask.models.tracing import is_recorded
+
+# Tokens that go through a linear layer at a time: what is between two layers stays in the cache.
+_TOKENS = 1024
 
 
 class ImageEncoderViT(nn.Module):
@@ -154,6 +161,8 @@ class Block(nn.Module):
 
         ``branch_weights`` ``[B, 2]`` multiplies what attention and MLP add for each image.
         """
+        if branch_weights is None and self._works_in_pieces(x):
+            return self._refine_in_pieces(x)
         attended = self.norm1(x)
         if self.window_size > 0:
             size = (x.shape[1], x.shape[2])
@@ -167,6 +176,66 @@ class Block(nn.Module):
         attention_weight, mlp_weight = branch_weights[:, :, None, None, None].unbind(1)
         x = x + attention_weight * attended
         return x + mlp_weight * self.mlp(self.norm2(x))
+
+    def _works_in_pieces(self, x: Tensor) -> bool:
+        """Whether it is computed on a processor, without gradients, and by plain layers alone."""
+        if torch.is_grad_enabled() or is_recorded():
+            return False
+        layers = (self.attn.qkv, self.attn.proj, self.mlp.lin1, self.mlp.lin2)
+        return (
+            x.device.type == "cpu"
+            and _dtype_of_products(x) in (torch.float32, torch.bfloat16)
+            and is_plain(self.attn, Attention)
+            and is_plain(self.mlp, MLPBlock)
+            and is_plain(self.mlp.act, nn.GELU)
+            and self.mlp.act.approximate == "none"
+            and all(is_plain(norm, nn.LayerNorm) for norm in (self.norm1, self.norm2))
+            and all(is_plain(layer, nn.Linear) and type(layer.weight) is nn.Parameter for layer in layers)
+        )
+
+    def _refine_in_pieces(self, x: Tensor) -> Tensor:
+        """Compute what ``forward`` does, a piece of an image at a time, so that what is between stays in the cache."""
+        keep_freed_blocks()
+        dtype = _dtype_of_products(x)
+        x = x.clone(memory_format=torch.contiguous_format)
+        with torch.autocast("cpu", enabled=False):
+            for image in x:
+                self._add_attended(image, dtype)
+            expand, contract = _in_dtype(self.mlp.lin1, dtype), _in_dtype(self.mlp.lin2, dtype)
+            for tokens in x.flatten(0, 2).split(_TOKENS):
+                hidden = linear(self.norm2(tokens).to(dtype), *expand, activation="gelu")
+                tokens += linear(hidden, *contract)
+        return x
+
+    def _add_attended(self, image: Tensor, dtype: torch.dtype) -> None:
+        """Add attention among the places of one image ``[H, W, dim]`` to it."""
+        attention, window = self.attn, self.window_size
+        rows, columns = image.shape[:2]
+        weight, bias = attention.scaled_projection(dtype)
+        project = _in_dtype(attention.proj, dtype)
+        if window > 0:
+            tables = attention.scaled_tables(window, window, dtype)
+            # Padding is zero after the norm, so that its projection is the bias.
+            padding = weight.new_zeros(weight.shape[0]) if bias is None else bias
+            for strip in image.split(window):
+                projected = linear(self.norm1(strip).to(dtype), weight, bias)
+                attended = attend_in_windows(projected, padding, attention.num_heads, window, tables)
+                strip += linear(attended, *project)
+            return
+        tokens = image.flatten(0, 1)
+        normed = self.norm1(tokens).to(dtype)
+        tables = attention.scaled_tables(rows, columns, dtype)
+        attended = attend_globally(normed, weight, bias, attention.num_heads, columns, tables)
+        for part, piece in zip(tokens.split(_TOKENS), attended.split(_TOKENS), strict=True):
+            part += linear(piece, *project)
+
+
+def _dtype_of_products(x: Tensor) -> torch.dtype:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
+def _in_dtype(layer: nn.Linear, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    return layer.weight.to(dtype), None if layer.bias is None else layer.bias.to(dtype)
 
 
 class Attention(nn.Module):
@@ -191,12 +260,35 @@ class Attention(nn.Module):
         """Attend among the positions of ``[B, H, W, dim]``; the shape stays."""
         batch, rows, columns, _ = x.shape
         query, key, value = (
-            self.qkv(x).reshape(batch, rows * columns, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+            apply_linear(self.qkv, x)
+            .reshape(batch, rows * columns, 3, self.num_heads, -1)
+            .permute(2, 0, 3, 1, 4)
+            .unbind(0)
         )
         bias = self._relative_positions(query, rows, columns) if self.use_rel_pos else None
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale)
-        out: Tensor = self.proj(attended.transpose(1, 2).reshape(batch, rows, columns, -1))
-        return out
+        return apply_linear(self.proj, attended.transpose(1, 2).reshape(batch, rows, columns, -1))
+
+    def scaled_projection(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """Weight ``[3·dim, dim]`` and bias of the projection to scaled queries, keys and values.
+
+        The scale is a factor of the weight, because a query that is scaled after rounding is rounded twice.
+        """
+        width = self.qkv.in_features
+        weight = self.qkv.weight.to(dtype, copy=True)
+        weight[:width] = self.qkv.weight[:width] * self.scale
+        if self.qkv.bias is None:
+            return weight, None
+        bias = self.qkv.bias.to(dtype, copy=True)
+        bias[:width] = self.qkv.bias[:width] * self.scale
+        return weight, bias
+
+    def scaled_tables(self, rows: int, columns: int, dtype: torch.dtype) -> Tensor | None:
+        """Relative positions of a grid for scaled queries, as :func:`join_tables` does; None if there are none."""
+        if not self.use_rel_pos:
+            return None
+        tables = join_tables(fit_table(self.rel_pos_h, rows), fit_table(self.rel_pos_w, columns))
+        return (tables / self.scale).to(dtype)
 
     def _relative_positions(self, query: Tensor, rows: int, columns: int) -> Tensor:
         """Bias ``[B, heads, H·W, H·W]`` from the unscaled query and one table each for rows and columns."""
@@ -214,10 +306,7 @@ def relative_position_table(size: int, table: Tensor) -> Tensor:
 
     A table of another length is interpolated linearly.
     """
-    length = 2 * size - 1
-    if table.shape[0] != length:
-        resized = F.interpolate(table.T[None].float(), size=length, mode="linear")[0].T
-        table = resized.to(table.dtype)
+    table = fit_table(table, size)
     positions = torch.arange(size, device=table.device)
     return table[positions[:, None] - positions[None, :] + size - 1]
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.models.linear import Activation, apply_linear, is_plain
+
 
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of a ``[B, C, H, W]`` map, each position on its own."""
@@ -34,5 +36,13 @@ class MLPBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., embedding_dim]`` to ``[..., embedding_dim]``."""
-        y: Tensor = self.lin2(self.act(self.lin1(x)))
-        return y
+        activation = _name_activation(self.act)
+        hidden = self.act(self.lin1(x)) if activation is None else apply_linear(self.lin1, x, activation)
+        return apply_linear(self.lin2, hidden)
+
+
+def _name_activation(act: nn.Module) -> Activation | None:
+    """Name an activation that a linear layer can apply itself; None for others."""
+    if is_plain(act, nn.ReLU):
+        return "relu"
+    return "gelu" if is_plain(act, nn.GELU) and act.approximate == "none" else None

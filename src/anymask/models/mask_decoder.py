@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.models.layers import LayerNorm2d
+from anymask.models.linear import apply_linear
 from anymask.models.transformer import TwoWayTransformer
 
 
@@ -27,8 +28,8 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., input_dim]`` to ``[..., output_dim]``."""
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        x = self.layers[-1](x)
+            x = apply_linear(layer, x, "relu")
+        x = apply_linear(self.layers[-1], x)
         return x.sigmoid() if self.sigmoid_output else x
 
 
@@ -175,14 +176,19 @@ class MaskDecoder(nn.Module):
             Logits ``[B, N, chosen masks, 4h, 4w]``.
         """
         batch, prompts = mask_queries.shape[:2]
-        wanted = range(self.num_mask_tokens)[chosen]
-        kernels = torch.stack([self.output_hypernetworks_mlps[i](mask_queries[:, :, i]) for i in wanted], dim=2)
+        kernels = self.kernels(mask_queries, chosen)
+        masks = kernels.shape[2]
         upscaled = self.upscale_tokens(image_tokens)
         logits = upscaled.flatten(2, 4) @ kernels.transpose(2, 3)
         # Cells are (row, column, row in 2x2, column in 2x2, row in 2x2 of that, column in 2x2 of that).
-        logits = logits.reshape(batch, prompts, -1, columns, 2, 2, 2, 2, len(wanted))
+        logits = logits.reshape(batch, prompts, -1, columns, 2, 2, 2, 2, masks)
         logits = logits.permute(0, 1, 8, 2, 4, 6, 3, 5, 7)
-        return logits.reshape(batch, prompts, len(wanted), -1, 4 * columns)
+        return logits.reshape(batch, prompts, masks, -1, 4 * columns)
+
+    def kernels(self, mask_queries: Tensor, chosen: slice = slice(None)) -> Tensor:
+        """Map mask tokens ``[B, N, masks, C]`` to what upscaled tokens are multiplied by, ``[B, N, chosen, C/8]``."""
+        wanted = range(self.num_mask_tokens)[chosen]
+        return torch.stack([self.output_hypernetworks_mlps[i](mask_queries[:, :, i]) for i in wanted], dim=2)
 
     def upscale_tokens(self, image_tokens: Tensor) -> Tensor:
         """Apply ``output_upscaling`` to tokens instead of a map.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.models.layers import LayerNorm2d, MLPBlock
+from anymask.models.linear import apply_linear
 
 
 class ConvNorm(nn.Sequential):
@@ -61,9 +62,10 @@ class ContextBlock(nn.Module):
         rows, columns = x.shape[-2:]
         x = x + self.position(x)
         tokens = x.flatten(2).transpose(1, 2)
-        query, key, value = self.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        projected = apply_linear(self.qkv, self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
         attended = _attend(query, key, value).transpose(1, 2).flatten(2)
-        tokens = tokens + self.proj(attended)
+        tokens = tokens + apply_linear(self.proj, attended)
         tokens = tokens + self.mlp(self.norm2(tokens))
         return tokens.transpose(1, 2).unflatten(2, (rows, columns))
 

@@ -57,7 +57,7 @@ def _plain(first: Tensor, second: Tensor) -> bool:
 def times_transposed(first: Tensor, second: Tensor) -> Tensor:
     """Multiply ``[..., R, C]`` with the transpose of ``[..., S, C]``, giving ``[..., R, S]``."""
     if _plain(first, second):
-        return first @ second.mT
+        return first @ second.transpose(-1, -2)
     product: Tensor = _TimesTransposed.apply(*_in_one_type(first, second))  # type: ignore[no-untyped-call]
     return product
 
@@ -65,6 +65,6 @@ def times_transposed(first: Tensor, second: Tensor) -> Tensor:
 def transposed_times(first: Tensor, second: Tensor) -> Tensor:
     """Multiply the transpose of ``[..., R, S]`` with ``[..., R, C]``, giving ``[..., S, C]``."""
     if _plain(first, second):
-        return first.mT @ second
+        return first.transpose(-1, -2) @ second
     product: Tensor = _TransposedTimes.apply(*_in_one_type(first, second))  # type: ignore[no-untyped-call]
     return product

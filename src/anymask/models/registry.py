@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,6 +17,22 @@ from anymask.models.tiny_vit import TinyViT
 
 class UnknownModelError(AnymaskError, ValueError):
     """A model name is not in the registry."""
+
+
+class EverythingThresholds(NamedTuple):
+    """What everything mode asks of a mask, where nobody says otherwise.
+
+    Attributes:
+        pred_iou: the predicted IoU that it must exceed.
+        stability_score: the stability that it must reach.
+    """
+
+    pred_iou: float
+    stability_score: float
+
+
+PUBLISHED_THRESHOLDS = EverythingThresholds(0.88, 0.95)
+"""Those of the published generator, chosen for the published models."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,7 @@ class ModelSpec:
         size: of the checkpoint in bytes; 0 where it is not known.
         hub_copy: repository and file on the Hugging Face hub that hold a copy, as "owner/name/path"; "" where none
             is known.
+        everything_thresholds: suit the model's own scores.
     """
 
     name: str
@@ -48,6 +66,7 @@ class ModelSpec:
     parameters: int
     size: int = 0
     hub_copy: str = ""
+    everything_thresholds: EverythingThresholds = PUBLISHED_THRESHOLDS
 
 
 VITS = {
@@ -73,6 +92,7 @@ MODELS: dict[str, ModelSpec] = {
             sha256="",
             licence="Apache-2.0",
             parameters=9_154_400,
+            everything_thresholds=EverythingThresholds(0.35, 0.3),
         ),
         ModelSpec(
             name="mobile_sam",
@@ -186,3 +206,15 @@ def guess_model(state: Mapping[str, Tensor], source: str) -> str:
         f"{source} is a foreign checkpoint: its keys (first {next(iter(state), 'missing')}) are those of none of "
         f"the known models ({', '.join(MODELS)})"
     )
+
+
+def everything_thresholds(network: Sam) -> EverythingThresholds:
+    """Recommend thresholds of everything mode for a network, trained further or not.
+
+    Returns:
+        Those of the member of the family that it is, by its keys and shapes; the published ones for any other.
+    """
+    try:
+        return MODELS[guess_model(network.state_dict(), "this network")].everything_thresholds
+    except UnknownModelError:
+        return PUBLISHED_THRESHOLDS

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from anymask.models.image_encoder import window_partition, window_unpartition
 from anymask.models.layers import LayerNorm2d
+from anymask.models.linear import apply_linear
 
 
 class ConvNorm(nn.Module):
@@ -113,12 +114,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend within each window of ``[windows, size, size, dim]``; the shape stays."""
         # Each head has its query, key and value side by side.
-        heads = self.qkv(self.norm(x)).flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        heads = apply_linear(self.qkv, self.norm(x)).flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         query, key, value = heads.chunk(3, dim=-1)
         bias = self.attention_biases[:, self.offsets].to(query.dtype)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
-        out: Tensor = self.proj(attended.transpose(1, 2).reshape(x.shape))
-        return out
+        return apply_linear(self.proj, attended.transpose(1, 2).reshape(x.shape))
 
 
 class Mlp(nn.Module):
@@ -132,8 +132,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., dim]`` to ``[..., dim]``."""
-        y: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return y
+        return apply_linear(self.fc2, apply_linear(self.fc1, self.norm(x), "gelu"))
 
 
 class TinyViTBlock(nn.Module):

@@ -15,7 +15,9 @@ import math
 from torch import Tensor, nn
 
 from anymask.models.layers import MLPBlock
+from anymask.models.linear import apply_linear
 from anymask.models.products import times_transposed, transposed_times
+from anymask.models.tracing import is_recorded
 
 
 def _scores_over_shared(tokens: Tensor, image: Tensor) -> Tensor:
@@ -58,23 +60,26 @@ class Attention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, self._head_dim)).transpose(-3, -2)
 
-    def _absorbs(self, tokens: int) -> bool:
+    def absorbs(self, tokens: int) -> bool:
+        """Say whether the weights are absorbed on the side of so many tokens."""
         # An adapter or a quantised layer in the place of a projection computes more than its weight says.
         projections = (self.q_proj, self.k_proj, self.v_proj, self.out_proj)
         plain = all(type(projection) is nn.Linear for projection in projections)
+        # An exported graph computes in one way for any number of tokens, and most prompts have few.
+        if is_recorded():
+            return plain
         return plain and tokens * self.num_heads <= self.internal_dim
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``[..., Q, C]`` to keys and values ``[..., K, C]``, giving ``[..., Q, C]``."""
         query, key, value = (
-            self._heads(self.q_proj(q)),
-            self._heads(self.k_proj(k)),
-            self._heads(self.v_proj(v)),
+            self._heads(apply_linear(self.q_proj, q)),
+            self._heads(apply_linear(self.k_proj, k)),
+            self._heads(apply_linear(self.v_proj, v)),
         )
         scores = query @ key.transpose(-1, -2) / math.sqrt(self._head_dim)
         attended = scores.softmax(dim=-1) @ value
-        out: Tensor = self.out_proj(attended.transpose(-3, -2).flatten(-2))
-        return out
+        return apply_linear(self.out_proj, attended.transpose(-3, -2).flatten(-2))
 
     def tokens_to_image(self, tokens: Tensor, image_keys: Tensor, image_values: Tensor) -> Tensor:
         """Attend from few tokens to many image tokens.
@@ -87,7 +92,7 @@ class Attention(nn.Module):
         Returns:
             ``[B, N, T, C]``.
         """
-        if not self._absorbs(tokens.shape[2]):
+        if not self.absorbs(tokens.shape[2]):
             return self(tokens, image_keys, image_values)
         heads, width = self.num_heads, self._head_dim
         batch, prompts, count, _ = tokens.shape
@@ -112,7 +117,7 @@ class Attention(nn.Module):
         Returns:
             ``[B, N, S, C]``.
         """
-        if not self._absorbs(token_keys.shape[2]):
+        if not self.absorbs(token_keys.shape[2]):
             return self(image_queries, token_keys, token_values)
         heads, width = self.num_heads, self._head_dim
         key = self._heads(self.k_proj(token_keys)) / math.sqrt(width)
@@ -154,18 +159,23 @@ class TwoWayAttentionBlock(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor) -> tuple[Tensor, Tensor]:
         """Update tokens ``[B, N, T, C]`` and image tokens ``[B, n, S, C]`` (returned as ``[B, N, S, C]``)."""
-        if self.skip_first_layer_pe:
-            queries = self.self_attn(queries, queries, queries)
-        else:
-            positioned = queries + query_pe
-            queries = queries + self.self_attn(positioned, positioned, queries)
-        queries = self.norm1(queries)
+        queries = self.attend_among_tokens(queries, query_pe)
         keys_positioned = keys + key_pe
         queries = queries + self.cross_attn_token_to_image.tokens_to_image(queries + query_pe, keys_positioned, keys)
         queries = self.norm2(queries)
         queries = self.norm3(queries + self.mlp(queries))
         keys = keys + self.cross_attn_image_to_token.image_to_tokens(keys_positioned, queries + query_pe, queries)
         return queries, self.norm4(keys)
+
+    def attend_among_tokens(self, queries: Tensor, query_pe: Tensor) -> Tensor:
+        """Update tokens ``[..., T, C]`` by each other."""
+        if self.skip_first_layer_pe:
+            queries = self.self_attn(queries, queries, queries)
+        else:
+            positioned = queries + query_pe
+            queries = queries + self.self_attn(positioned, positioned, queries)
+        normalised: Tensor = self.norm1(queries)
+        return normalised
 
 
 class TwoWayTransformer(nn.Module):

@@ -167,6 +167,7 @@ class EncodedImage:
 
         Args:
             preset: "default" (the published generator's settings), "fast", "fine", "sa1b", or settings of your own.
+                All but "sa1b" have the thresholds that suit the model, ``segmenter.everything_thresholds``.
             region: where to look: a box (x0, y0, x1, y1) in pixels, a mask of the image ``[H, W]``, or a Masks of
                 length 1. The grid is spread over its box; points and masks stay inside. A mask of which less than
                 half lies inside is dropped, any other is cut to the region.
@@ -186,7 +187,7 @@ class EncodedImage:
             PromptError: the region is malformed or off the image, or crops are wanted of an image without pixels.
             EverythingStoppedError: the event was set.
         """
-        chosen = choose_settings(preset, settings)
+        chosen = choose_settings(preset, settings).resolve(self.segmenter.everything_thresholds)
         if chosen.crop_n_layers and self.image is None:
             raise PromptError(
                 "crops are cut from the image's pixels, and this embedding was loaded without them: encode the image "
@@ -203,6 +204,7 @@ class EncodedImage:
 
         found = find_masks(
             self.segmenter.network,
+            self.segmenter.prompt_decoder,
             self.size,
             chosen,
             encode_crop,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anymask.models.registry import PUBLISHED_THRESHOLDS, EverythingThresholds
 from anymask.segment.columns import to_numpy
 from anymask.segment.errors import PromptError
 from anymask.segment.grids import layer_point_grids
@@ -28,11 +29,14 @@ class EverythingSettingsError(PromptError):
 class EverythingSettings:
     """How everything mode looks for masks; names and defaults are those of the published generator.
 
+    The two thresholds on which a model's masks depend most are the model's own unless they are given.
+
     Attributes:
         points_per_side: points of the grid along a side of the image.
         points_per_batch: points that the decoder answers at a time; None for what is fastest on the device.
-        pred_iou_thresh: masks whose predicted IoU does not exceed this are dropped; 0 keeps all.
-        stability_score_thresh: masks less stable than this are dropped; 0 keeps all.
+        pred_iou_thresh: masks whose predicted IoU does not exceed this are dropped; 0 keeps all, None is what the
+            model recommends.
+        stability_score_thresh: masks less stable than this are dropped; 0 keeps all, None is what the model recommends.
         stability_score_offset: how far the threshold of the logits is moved up and down to measure stability.
         box_nms_thresh: of two masks in one crop whose boxes overlap by more, the worse is dropped.
         crop_n_layers: layers of crops that are looked at besides the whole image; layer i has 4^i.
@@ -53,8 +57,8 @@ class EverythingSettings:
 
     points_per_side: int = 32
     points_per_batch: int | None = None
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
+    pred_iou_thresh: float | None = None
+    stability_score_thresh: float | None = None
     stability_score_offset: float = 1.0
     box_nms_thresh: float = 0.7
     crop_n_layers: int = 0
@@ -90,11 +94,19 @@ class EverythingSettings:
         }
         for name, (least, most) in ranges.items():
             value = getattr(self, name)
+            if value is None and getattr(type(self), name) is None:
+                continue
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not number or not least <= value <= most or math.isinf(value):
                 limits = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
                 raise EverythingSettingsError(f"{name} is a number {limits}, not {value!r}")
         self.grids()
+
+    def resolve(self, thresholds: EverythingThresholds) -> ResolvedSettings:
+        """Take the thresholds that nobody gave from a model's."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {"pred_iou_thresh": thresholds.pred_iou, "stability_score_thresh": thresholds.stability_score}
+        return ResolvedSettings(**{**given, **{name: own[name] for name in own if given[name] is None}})
 
     def grids(self) -> list[NDArray[np.float64]]:
         """Return the points of the image and of each layer of crops, float64 ``[K, 2]`` (x, y) in 0..1 each.
@@ -123,26 +135,31 @@ class EverythingSettings:
         return [grid.reshape(-1, 2) for grid in grids]
 
 
+@dataclass(frozen=True)
+class ResolvedSettings(EverythingSettings):
+    """Settings that leave nothing to the model; the thresholds' defaults are the published ones."""
+
+    pred_iou_thresh: float = PUBLISHED_THRESHOLDS.pred_iou
+    stability_score_thresh: float = PUBLISHED_THRESHOLDS.stability_score
+
+
 PRESETS: dict[str, EverythingSettings] = {
     "default": EverythingSettings(),
     "sa1b": EverythingSettings(
+        pred_iou_thresh=PUBLISHED_THRESHOLDS.pred_iou,
+        stability_score_thresh=PUBLISHED_THRESHOLDS.stability_score,
         crop_n_layers=2,
         crop_n_points_downscale_factor=2,
         min_mask_region_area=100,
         keep_largest_region=False,
         max_mask_area=0.95,
     ),
-    "fine": EverythingSettings(
-        pred_iou_thresh=0.86,
-        stability_score_thresh=0.92,
-        crop_n_layers=1,
-        crop_n_points_downscale_factor=2,
-        min_mask_region_area=100,
-    ),
+    "fine": EverythingSettings(crop_n_layers=1, crop_n_points_downscale_factor=2, min_mask_region_area=100),
     "fast": EverythingSettings(points_per_side=16),
 }
-"""``default``: the published generator's; ``sa1b``: with which the paper's data set was made (paper, appendix B);
-``fine``: small objects too, at twice the cost; ``fast``: a quarter of the points."""
+"""``default``: the published generator's; ``sa1b``: with which the paper's data set was made (paper, appendix B),
+thresholds included; ``fine``: small objects too, at twice the cost; ``fast``: a quarter of the points. All but ``sa1b``
+have the model's thresholds."""
 
 
 def choose_settings(preset: str | EverythingSettings, changes: dict[str, Any]) -> EverythingSettings:

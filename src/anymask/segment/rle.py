@@ -51,7 +51,11 @@ def encode_crop(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[in
     # One row of background under the crop ends every run at the bottom of its column.
     columns = np.zeros((box_width, box_height + 1), dtype=np.uint8)
     columns[:, :-1] = cv2.transpose(cast(Any, pixels[top : top + box_height, left : left + box_width]))
-    steps = np.flatnonzero(np.diff(columns.reshape(-1), prepend=np.uint8(0)))
+    flat = columns.reshape(-1)
+    changes = np.empty(flat.shape, dtype=np.bool_)
+    changes[0] = flat[0]
+    np.not_equal(flat[1:], flat[:-1], out=changes[1:])
+    steps = np.flatnonzero(changes)
     column, row = np.divmod(steps, box_height + 1)
     position = (column + left + x) * height + row + top + y
     starts, ends = position[0::2], position[1::2]

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from anymask.errors import AnymaskError
 from anymask.models.mask_decoder import MaskDecoder
+from anymask.models.prompt_decoder import PromptDecoder, build_prompt_decoder
 from anymask.models.prompt_encoder import PromptEncoder
+from anymask.models.registry import EverythingThresholds, everything_thresholds
 from anymask.models.sam import Sam
 from anymask.models.storage import load_network, save_network
 from anymask.models.transformers_folder import write_folder
@@ -81,8 +83,8 @@ class Segmenter:
         network: the network, with its weights.
         name: what it is called in messages and embedding files.
         device: where it computes.
-        precision: "auto", "float32" or "bfloat16", for the image encoder. The decoder computes in float32: it
-            is not faster in bfloat16 on a processor, and it decides the masks.
+        precision: "auto", "float32" or "bfloat16", for the image encoder, and in the decoder for what is computed on
+            image tokens of prompts without a mask. Prompt tokens, and prompts with a mask, are computed in float32.
     """
 
     def __init__(self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto") -> None:
@@ -90,6 +92,8 @@ class Segmenter:
         self.network = network.to(chosen).eval()
         self.name = name
         self.precision = choose_precision(precision, chosen)
+        self._prompt_decoder: PromptDecoder | None = None
+        self._prompt_decoder_state: list[tuple[int, int]] = []
 
     def __repr__(self) -> str:
         return f"<Segmenter: {self.name} on {self.device}, {str(self.precision).removeprefix('torch.')}>"
@@ -110,6 +114,17 @@ class Segmenter:
         return self.network.mask_decoder
 
     @property
+    def prompt_decoder(self) -> PromptDecoder:
+        """The mask decoder for prompts without a mask, in the model's precision."""
+        weights = list(self.mask_decoder.parameters())
+        # Copies of the weights follow the weights: training counts up their versions, moving them their places.
+        state = [(weight.data_ptr(), weight._version) for weight in weights if not weight.is_inference()]
+        if self._prompt_decoder is None or len(state) < len(weights) or state != self._prompt_decoder_state:
+            self._prompt_decoder = build_prompt_decoder(self.mask_decoder, self.precision)
+            self._prompt_decoder_state = state
+        return self._prompt_decoder
+
+    @property
     def device(self) -> torch.device:
         """Where it computes."""
         return self.network.device
@@ -128,6 +143,11 @@ class Segmenter:
     def logits_side(self) -> int:
         """Side of the low-resolution mask logits."""
         return self.prompt_encoder.mask_input_size[0]
+
+    @property
+    def everything_thresholds(self) -> EverythingThresholds:
+        """The predicted IoU and the stability that everything mode asks of a mask unless they are given."""
+        return everything_thresholds(self.network)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The weights by their published keys."""

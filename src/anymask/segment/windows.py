@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anymask.models.linear import linear
 from anymask.segment.frame import Frame
 
+COLUMNS_OF_STRIP = 256
 STRIP_NUMBERS = 1 << 18
 """Numbers of a strip of full-size logits: as many as stay in a processor's cache."""
 
@@ -24,12 +26,11 @@ class Taps:
     high: Tensor
     weight: Tensor
 
-    def __getitem__(self, chosen: slice) -> Taps:
-        return Taps(self.low[chosen], self.high[chosen], self.weight[chosen])
-
-    def rows(self, values: Tensor, first: int = 0) -> Tensor:
-        """Interpolate between rows of ``[R, S]``, the first of which is row ``first`` of the source."""
-        return torch.lerp(values[self.low - first], values[self.high - first], self.weight[:, None])
+    def as_matrix(self, source: int) -> Tensor:
+        """The same as a matrix ``[outputs, source]`` to multiply with."""
+        matrix = torch.zeros(len(self.low), source)
+        matrix.scatter_add_(1, self.low[:, None], 1 - self.weight[:, None])
+        return matrix.scatter_add_(1, self.high[:, None], self.weight[:, None])
 
 
 def bilinear_taps(source: int, target: int) -> Taps:
@@ -42,13 +43,21 @@ def bilinear_taps(source: int, target: int) -> Taps:
 
 
 class _Axis:
-    """One axis on its way from the low-resolution grid over the model's input to the image."""
+    """One axis on its way from the low-resolution grid over the model's input to the image.
+
+    Both resizings are linear, so that together they are one matrix ``[full, grid]``. Few numbers of a row are not zero,
+    but those of neighbouring rows are in the same columns, and a product with these alone is faster than picking
+    values one by one.
+    """
 
     def __init__(self, grid: int, side: int, used: int, full: int) -> None:
-        self.to_side, self.to_full = bilinear_taps(grid, side), bilinear_taps(used, full)
+        to_side, to_full = bilinear_taps(grid, side), bilinear_taps(used, full)
         # For every output sample the first and the last cell of the grid that it may depend on.
-        self.first = self.to_side.low[self.to_full.low].numpy()
-        self.last = self.to_side.high[self.to_full.high].numpy()
+        self.first = to_side.low[to_full.low].numpy()
+        self.last = to_side.high[to_full.high].numpy()
+        at_side = to_side.as_matrix(grid)[:used]
+        weight = to_full.weight[:, None]
+        self.matrix = torch.lerp(at_side[to_full.low], at_side[to_full.high], weight)
 
     def reached(self, cells: Tensor) -> slice:
         """Return the output samples that depend on any of the cells, widened to one stretch."""
@@ -59,15 +68,18 @@ class _Axis:
             int(np.searchsorted(self.last, chosen[0], "left")), int(np.searchsorted(self.first, chosen[-1], "right"))
         )
 
-    def resize_rows(self, values: Tensor, chosen: slice) -> Iterator[tuple[slice, Tensor]]:
-        """Resize rows of ``[grid, S]`` to the chosen outputs, and yield them in strips with their places."""
-        to_full = self.to_full[chosen]
-        first, last = int(to_full.low[0]), int(to_full.high[-1])
-        at_side = self.to_side[first : last + 1].rows(values)
-        at_a_time = max(1, STRIP_NUMBERS // values.shape[1])
-        for start in range(0, len(to_full.low), at_a_time):
-            strip = slice(start, start + at_a_time)
-            yield strip, to_full[strip].rows(at_side, first)
+    def reads(self, outputs: slice) -> slice:
+        """Return the cells that some outputs depend on."""
+        return slice(int(self.first[outputs.start]), int(self.last[outputs.stop - 1]) + 1)
+
+    def of(self, outputs: slice) -> Tensor:
+        """The matrix ``[outputs, cells that they read]``."""
+        return self.matrix[outputs, self.reads(outputs)]
+
+
+def _strips(outputs: slice, size: int) -> Iterator[slice]:
+    for start in range(outputs.start, outputs.stop, size):
+        yield slice(start, min(start + size, outputs.stop))
 
 
 @dataclass(frozen=True)
@@ -110,8 +122,13 @@ class WindowRestorer:
         self._rows = _Axis(grid, frame.side, frame.input_height, frame.height)
         self._columns = _Axis(grid, frame.side, frame.input_width, frame.width)
 
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the grid that the image reaches."""
+        return int(self._rows.last[-1]) + 1, int(self._columns.last[-1]) + 1
+
     def restore(self, logits: Tensor) -> MaskWindow:
-        """Threshold logits ``[grid, grid]`` (float32, on the CPU) at the image's size."""
+        """Threshold logits ``[grid, grid]``, or of only its ``cells``, at the image's size; float32, on the CPU."""
         upper, lower = self.threshold + self.offset, self.threshold - self.offset
         cells = logits > lower
         rows, columns = self._rows.reached(cells.any(1)), self._columns.reached(cells.any(0))
@@ -119,19 +136,18 @@ class WindowRestorer:
         corner = (columns.start, rows.start)
         if height <= 0 or width <= 0:
             return MaskWindow(np.zeros((0, 0), dtype=np.bool_), corner, 0, 0)
-        # Columns are resized as rows of the transposed: rows are contiguous, and the grid is small.
-        first, last = int(self._rows.first[rows.start]), int(self._rows.last[rows.stop - 1])
-        across = torch.empty(width, last + 1 - first)
-        transposed = logits[first : last + 1].T.contiguous()
-        for strip, values in self._columns.resize_rows(transposed, columns):
-            across[strip] = values
-        band = torch.zeros(logits.shape[0], width)
-        band[first : last + 1] = across.T
+        band = self._rows.reads(rows)
+        across = torch.empty(width, band.stop - band.start)
+        for strip in _strips(columns, COLUMNS_OF_STRIP):
+            cells = logits[band, self._columns.reads(strip)]
+            across[strip.start - columns.start : strip.stop - columns.start] = linear(self._columns.of(strip), cells)
         mask = np.empty((height, width), dtype=np.bool_)
         above = below = 0
-        for strip, values in self._rows.resize_rows(band, rows):
-            numbers = values.numpy()
-            np.greater(numbers, self.threshold, out=mask[strip])
+        for strip in _strips(rows, max(1, STRIP_NUMBERS // width)):
+            read = self._rows.reads(strip)
+            cells = across[:, read.start - band.start : read.stop - band.start]
+            numbers = linear(self._rows.of(strip), cells).numpy()
+            np.greater(numbers, self.threshold, out=mask[strip.start - rows.start : strip.stop - rows.start])
             above += int(np.count_nonzero(numbers > upper))
             below += int(np.count_nonzero(numbers > lower))
         return MaskWindow(mask, corner, above, below)

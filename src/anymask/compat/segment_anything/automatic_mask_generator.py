@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,15 +23,21 @@ from anymask.compat.segment_anything.utils.amg import (
     rle_to_mask,
     uncompressed_rle,
 )
+from anymask.compat.precision import drop_in_precision
+from anymask.models.prompt_decoder import build_prompt_decoder
+from anymask.models.registry import everything_thresholds
 from anymask.models.sam import Sam
 from anymask.segment import rle
-from anymask.segment.everything import POINTS_AT_A_TIME, Candidate, find_masks
-from anymask.segment.everything_settings import CROP_OVERLAP_RATIO, EverythingSettings
+from anymask.segment.everything import Candidate, Tally, find_masks
+from anymask.segment.everything_settings import CROP_OVERLAP_RATIO, ResolvedSettings
 from anymask.segment.frame import Frame
 from anymask.segment.segmenter import Segmenter
 from anymask.segment.suppression import suppress
+from anymask.segment.why_none import why_none
 
 OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+
+_log = logging.getLogger(__name__)
 
 
 class SamAutomaticMaskGenerator:
@@ -51,6 +58,9 @@ class SamAutomaticMaskGenerator:
         point_grids: for each layer points ``[K, 2]`` (x, y) in 0..1, in the place of ``points_per_side``.
         min_mask_region_area: holes and islands of fewer pixels are removed; 0 leaves masks as they are.
         output_mode: "binary_mask", "uncompressed_rle" or "coco_rle".
+
+    The thresholds are the published ones for every model. The first image on which nothing passes them is logged with
+    the reason, and ``tally`` (:class:`anymask.segment.everything.Tally`) has the figures of the last image.
 
     Raises:
         ArgumentError: both or neither of ``points_per_side`` and ``point_grids``, or another output mode (an
@@ -96,17 +106,18 @@ class SamAutomaticMaskGenerator:
         self.point_grids: Sequence[NDArray[Any]] = [] if point_grids is None else point_grids
         if points_per_side is not None:
             # The settings refuse what is no number of points before a grid of them is laid out.
-            EverythingSettings(points_per_side=points_per_side)
+            ResolvedSettings(points_per_side=points_per_side)
             self.point_grids = build_all_layer_point_grids(
                 points_per_side, crop_n_layers, crop_n_points_downscale_factor
             )
+        self.tally = Tally()
+        self._explained = False
         self._settings()
 
-    def _settings(self) -> EverythingSettings:
+    def _settings(self) -> ResolvedSettings:
         """Read the attributes anew, because programs change them after construction."""
-        at_once = POINTS_AT_A_TIME["cpu"] if self.predictor.device.type == "cpu" else self.points_per_batch
-        return EverythingSettings(
-            points_per_batch=min(self.points_per_batch, at_once),
+        return ResolvedSettings(
+            points_per_batch=self.points_per_batch,
             pred_iou_thresh=self.pred_iou_thresh,
             stability_score_thresh=self.stability_score_thresh,
             stability_score_offset=self.stability_score_offset,
@@ -146,7 +157,13 @@ class SamAutomaticMaskGenerator:
             return embedding, Frame(y1 - y0, x1 - x0, self.predictor.model.input_side)
 
         size = (image.shape[0], image.shape[1])
-        found = find_masks(self.predictor.model, size, self._settings(), encode_crop, published=True)
+        settings, network, self.tally = self._settings(), self.predictor.model, Tally()
+        decoder = build_prompt_decoder(network.mask_decoder, drop_in_precision(self.predictor.device))
+        found = find_masks(network, decoder, size, settings, encode_crop, tally=self.tally, published=True)
+        if not found and not self._explained:
+            # Once is enough: tiles of a large picture are often empty.
+            self._explained = True
+            _log.warning("no masks: %s", why_none(self.tally, settings, everything_thresholds(network)))
         return [self._record(one) for one in found]
 
     def _record(self, one: Candidate) -> dict[str, Any]:

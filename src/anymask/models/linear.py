@@ -35,17 +35,21 @@ def _onednn_is_there() -> bool:
     return bool((total == 5).all())
 
 
-def _takes_onednn(x: Tensor, *others: Tensor | None) -> bool:
-    if is_recorded():
+def _takes_onednn(x: Tensor, weight: Tensor, other: Tensor | None) -> bool:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
-    tensors = [x, *(other for other in others if other is not None)]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return False
+    gradients = torch.is_grad_enabled()
+    for tensor in (x, weight, other):
+        # A subclass, such as a quantised weight, is more than its numbers.
+        if tensor is not None and (
+            type(tensor) not in (Tensor, nn.Parameter)
+            or tensor.dtype != x.dtype
+            or tensor.device.type != "cpu"
+            or (gradients and tensor.requires_grad)
+        ):
+            return False
     return (
         x.dtype in (torch.float32, torch.bfloat16)
-        # A subclass, such as a quantised weight, is more than its numbers.
-        and all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors)
-        and all(tensor.device.type == "cpu" and tensor.dtype == x.dtype for tensor in tensors)
         and x.ndim > 1
         and x.numel() > 0
         and bool(torch.backends.mkldnn.enabled)

@@ -159,7 +159,7 @@ class _CrossAttention:
         return self.by_prompt(values, len(tokens))
 
 
-TILE = 1 << 20
+TILE = 1 << 21
 """Bytes of a tile on a processor: what is computed of it is read again while it is in a cache."""
 WORKING_SET = 1 << 24
 """Bytes of image tokens that all prompts of a call may have on a processor. Few prompts make small products of their
@@ -200,6 +200,11 @@ class PromptDecoder:
         assert layer.bias is not None
         weight = layer.weight.detach().permute(2, 3, 1, 0).flatten(0, 2).contiguous()
         return weight.to(self.dtype), layer.bias.detach().repeat(4).to(self.dtype)
+
+    def suits(self, tokens: int) -> bool:
+        """Whether prompts of so many tokens are faster here than by :meth:`MaskDecoder.decode`, which projects."""
+        all_tokens = 1 + self.decoder.num_mask_tokens + tokens
+        return self.decoder.transformer.final_attn_token_to_image.absorbs(all_tokens)
 
     def prompts_at_a_time(self, image: PreparedImage, wanted: int | None = None) -> int:
         """How many prompts to decode in one call: on a processor no more than are fast, elsewhere as many as wanted."""

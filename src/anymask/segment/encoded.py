@@ -17,6 +17,7 @@ from torch import Tensor
 
 from anymask.atomic import write_atomically
 from anymask.errors import AnymaskError
+from anymask.models.prompt_decoder import PreparedImage, PromptDecoder
 from anymask.segment.errors import PromptError
 from anymask.segment.everything import Progress, Tally, find_masks, to_masks
 from anymask.segment.everything_settings import EverythingSettings, choose_settings
@@ -24,7 +25,8 @@ from anymask.segment.frame import Frame
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_tokens, to_encodable
 from anymask.segment.region import Region
-from anymask.segment.rle import encode_mask
+from anymask.segment.rle import RLE, encode_counts, encode_crop
+from anymask.segment.windows import WindowRestorer
 
 if TYPE_CHECKING:
     from anymask.segment.segmenter import Segmenter
@@ -54,6 +56,8 @@ class EncodedImage:
         self, segmenter: Segmenter, embedding: Tensor, frame: Frame, image: NDArray[np.uint8] | None = None
     ) -> None:
         self.segmenter, self.embedding, self.frame, self.image = segmenter, embedding, frame, image
+        self._prepared: tuple[PromptDecoder, PreparedImage] | None = None
+        self._restorer: WindowRestorer | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,22 +139,50 @@ class EncodedImage:
         points = torch.from_numpy(np.stack([prompt.points for prompt in prompts])).to(device)
         labels = torch.from_numpy(np.stack([prompt.labels for prompt in prompts])).to(device)
         fed_back = [None if prompt.logits is None else torch.from_numpy(prompt.logits) for prompt in prompts]
-        logits, scores = self.segmenter.decode(self.embedding, points, labels, fed_back)
+        wants = {bool(prompt.multimask) for prompt in prompts}
+        some = slice(None) if len(wants) > 1 else slice(1, None) if True in wants else slice(0, 1)
+        decoder = self.segmenter.prompt_decoder
+        if all(logits is None for logits in fed_back) and decoder.suits(points.shape[1]):
+            sparse = self.segmenter.prompt_encoder.embed_points(points, labels, pad=False)
+            attended = decoder.attend(self._prepare(decoder), sparse, some)
+            scores = attended.predicted_iou.float()
+            logits = decoder.masks(attended, torch.ones_like(scores, dtype=torch.bool)).unflatten(0, scores.shape)
+        else:
+            logits, scores = self.segmenter.decode(self.embedding, points, labels, fed_back)
+            logits, scores = logits[:, some], scores[:, some]
         answers = []
-        for prompt, its_logits, its_scores in zip(prompts, logits, scores, strict=True):
-            some = slice(1, None) if prompt.multimask else slice(0, 1)
-            order = its_scores[some].argsort(descending=True, stable=True)
-            low_res, ordered_scores = its_logits[some][order], its_scores[some][order]
-            full = self.frame.restore_logits(low_res[None])[0] > self.segmenter.mask_threshold
+        for prompt, its_logits, its_scores in zip(prompts, logits.cpu(), scores.cpu(), strict=True):
+            if len(wants) > 1:
+                mine = slice(1, None) if prompt.multimask else slice(0, 1)
+                its_logits, its_scores = its_logits[mine], its_scores[mine]
+            order = its_scores.argsort(descending=True, stable=True)
+            low_res = its_logits[order]
             answers.append(
                 Masks(
-                    [encode_mask(mask) for mask in full.cpu().numpy()],
+                    [self._encode_mask(one) for one in low_res],
                     self.size,
-                    scores=ordered_scores.cpu().numpy(),
-                    logits=low_res.cpu().numpy(),
+                    scores=its_scores[order].numpy(),
+                    logits=low_res.numpy(),
                 )
             )
         return answers
+
+    def _prepare(self, decoder: PromptDecoder) -> PreparedImage:
+        """Compute what the prompts of this image share, once as long as the decoder is the same."""
+        if self._prepared is None or self._prepared[0] is not decoder:
+            encoder = self.segmenter.prompt_encoder
+            prepared = decoder.prepare(self.embedding, encoder.get_dense_pe(), encoder.no_mask_embed.weight)
+            self._prepared = decoder, prepared
+        return self._prepared[1]
+
+    def _encode_mask(self, logits: Tensor) -> RLE:
+        """Compress the mask of logits ``[4g, 4g]`` at the image's size."""
+        if self._restorer is None:
+            self._restorer = WindowRestorer(self.frame, logits.shape[-1], self.segmenter.mask_threshold, 0.0)
+        window = self._restorer.restore(logits)
+        if not window.mask.size:
+            return encode_counts([self.frame.height * self.frame.width], self.size)
+        return encode_crop(window.mask, window.corner, self.size)
 
     def segment_everything(
         self,

@@ -83,8 +83,8 @@ class Segmenter:
         network: the network, with its weights.
         name: what it is called in messages and embedding files.
         device: where it computes.
-        precision: "auto", "float32" or "bfloat16", for the image encoder, and in the decoder for what is computed on
-            image tokens of prompts without a mask. Prompt tokens, and prompts with a mask, are computed in float32.
+        precision: "auto", "float32" or "bfloat16", of the image encoder, and of image tokens in the mask decoder. Prompt
+            tokens, prompts with a mask, and the masks that everything mode keeps are computed in float32.
     """
 
     def __init__(self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto") -> None:
@@ -117,7 +117,7 @@ class Segmenter:
     def prompt_decoder(self) -> PromptDecoder:
         """The mask decoder for prompts without a mask, in the model's precision."""
         weights = list(self.mask_decoder.parameters())
-        # Copies of the weights follow the weights: training counts up their versions, moving them their places.
+        # It copies some weights, which training changes and counts, and which may move.
         state = [(weight.data_ptr(), weight._version) for weight in weights if not weight.is_inference()]
         if self._prompt_decoder is None or len(state) < len(weights) or state != self._prompt_decoder_state:
             self._prompt_decoder = build_prompt_decoder(self.mask_decoder, self.precision)

@@ -13,9 +13,9 @@ from torch import Tensor
 from anymask.models.linear import linear
 from anymask.segment.frame import Frame
 
-COLUMNS_OF_STRIP = 256
+COLUMNS_OF_STRIP = 128
 STRIP_NUMBERS = 1 << 18
-"""Numbers of a strip of full-size logits: as many as stay in a processor's cache."""
+"""Numbers of a strip of rows of full-size logits: as many as stay in a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,39 @@ class _Axis:
     """One axis on its way from the low-resolution grid over the model's input to the image.
 
     Both resizings are linear, so that together they are one matrix ``[full, grid]``. Few numbers of a row are not zero,
-    but those of neighbouring rows are in the same columns, and a product with these alone is faster than picking
-    values one by one.
+    and those of neighbouring rows are in the same columns: the matrix is kept as strips of rows with these alone. A
+    product with them is faster than picking values one by one. All strips have one shape, because the library that
+    multiplies them makes machine code for every new shape.
+
+    Attributes:
+        strip: outputs of a strip.
+        strips: matrices ``[strip, cells of a strip]``; rows past the last output are zero.
+        starts: the first cell of each strip.
     """
 
-    def __init__(self, grid: int, side: int, used: int, full: int) -> None:
+    def __init__(self, grid: int, side: int, used: int, full: int, strip: int) -> None:
         to_side, to_full = bilinear_taps(grid, side), bilinear_taps(used, full)
         # For every output sample the first and the last cell of the grid that it may depend on.
         self.first = to_side.low[to_full.low].numpy()
         self.last = to_side.high[to_full.high].numpy()
-        at_side = to_side.as_matrix(grid)[:used]
-        weight = to_full.weight[:, None]
-        self.matrix = torch.lerp(at_side[to_full.low], at_side[to_full.high], weight)
+        self.strip = min(strip, full)
+        begins = range(0, full, self.strip)
+        ends = [min(begin + self.strip, full) - 1 for begin in begins]
+        cells = max(int(self.last[end] - self.first[begin]) + 1 for begin, end in zip(begins, ends, strict=True))
+        at_side = to_side.as_matrix(grid)
+        self.starts, self.strips = [], []
+        for begin, end in zip(begins, ends, strict=True):
+            start = min(int(self.first[begin]), self.reach - cells)
+            low, high = (at_side[taps[begin : end + 1], start : start + cells] for taps in (to_full.low, to_full.high))
+            matrix = torch.zeros(self.strip, cells)
+            matrix[: end + 1 - begin] = torch.lerp(low, high, to_full.weight[begin : end + 1, None])
+            self.starts.append(start)
+            self.strips.append(matrix)
+
+    @property
+    def reach(self) -> int:
+        """Cells of the grid that outputs depend on."""
+        return int(self.last[-1]) + 1
 
     def reached(self, cells: Tensor) -> slice:
         """Return the output samples that depend on any of the cells, widened to one stretch."""
@@ -68,18 +89,11 @@ class _Axis:
             int(np.searchsorted(self.last, chosen[0], "left")), int(np.searchsorted(self.first, chosen[-1], "right"))
         )
 
-    def reads(self, outputs: slice) -> slice:
-        """Return the cells that some outputs depend on."""
-        return slice(int(self.first[outputs.start]), int(self.last[outputs.stop - 1]) + 1)
-
-    def of(self, outputs: slice) -> Tensor:
-        """The matrix ``[outputs, cells that they read]``."""
-        return self.matrix[outputs, self.reads(outputs)]
-
-
-def _strips(outputs: slice, size: int) -> Iterator[slice]:
-    for start in range(outputs.start, outputs.stop, size):
-        yield slice(start, min(start + size, outputs.stop))
+    def covering(self, outputs: slice) -> Iterator[tuple[int, Tensor, slice]]:
+        """Yield the strips that make some outputs: the first output, the matrix and the cells of each."""
+        for place in range(outputs.start // self.strip, -(-outputs.stop // self.strip)):
+            matrix, start = self.strips[place], self.starts[place]
+            yield place * self.strip, matrix, slice(start, start + matrix.shape[1])
 
 
 @dataclass(frozen=True)
@@ -119,35 +133,36 @@ class WindowRestorer:
 
     def __init__(self, frame: Frame, grid: int, threshold: float, offset: float) -> None:
         self.threshold, self.offset = threshold, offset
-        self._rows = _Axis(grid, frame.side, frame.input_height, frame.height)
-        self._columns = _Axis(grid, frame.side, frame.input_width, frame.width)
+        self._columns = _Axis(grid, frame.side, frame.input_width, frame.width, COLUMNS_OF_STRIP)
+        rows_of_strip = max(1, STRIP_NUMBERS // frame.width)
+        self._rows = _Axis(grid, frame.side, frame.input_height, frame.height, rows_of_strip)
 
     @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of the grid that the image reaches."""
-        return int(self._rows.last[-1]) + 1, int(self._columns.last[-1]) + 1
+        return self._rows.reach, self._columns.reach
 
     def restore(self, logits: Tensor) -> MaskWindow:
         """Threshold logits ``[grid, grid]``, or of only its ``cells``, at the image's size; float32, on the CPU."""
         upper, lower = self.threshold + self.offset, self.threshold - self.offset
-        cells = logits > lower
-        rows, columns = self._rows.reached(cells.any(1)), self._columns.reached(cells.any(0))
+        there = logits > lower
+        rows, columns = self._rows.reached(there.any(1)), self._columns.reached(there.any(0))
         height, width = rows.stop - rows.start, columns.stop - columns.start
         corner = (columns.start, rows.start)
         if height <= 0 or width <= 0:
             return MaskWindow(np.zeros((0, 0), dtype=np.bool_), corner, 0, 0)
-        band = self._rows.reads(rows)
-        across = torch.empty(width, band.stop - band.start)
-        for strip in _strips(columns, COLUMNS_OF_STRIP):
-            cells = logits[band, self._columns.reads(strip)]
-            across[strip.start - columns.start : strip.stop - columns.start] = linear(self._columns.of(strip), cells)
+        logits = logits[: self._rows.reach]
+        made = [linear(matrix, logits[:, cells]) for _, matrix, cells in self._columns.covering(columns)]
+        across = torch.cat(made)
+        # Strips are whole, and begin before the window.
+        left = columns.start % self._columns.strip
         mask = np.empty((height, width), dtype=np.bool_)
         above = below = 0
-        for strip in _strips(rows, max(1, STRIP_NUMBERS // width)):
-            read = self._rows.reads(strip)
-            cells = across[:, read.start - band.start : read.stop - band.start]
-            numbers = linear(self._rows.of(strip), cells).numpy()
-            np.greater(numbers, self.threshold, out=mask[strip.start - rows.start : strip.stop - rows.start])
+        for first, matrix, cells in self._rows.covering(rows):
+            inside = slice(max(rows.start, first), min(rows.stop, first + len(matrix)))
+            strip = linear(matrix, across[:, cells]).numpy()
+            numbers = strip[inside.start - first : inside.stop - first, left : left + width]
+            np.greater(numbers, self.threshold, out=mask[inside.start - rows.start : inside.stop - rows.start])
             above += int(np.count_nonzero(numbers > upper))
             below += int(np.count_nonzero(numbers > lower))
         return MaskWindow(mask, corner, above, below)

@@ -2,9 +2,9 @@
 
 Run: python benchmarks/everything.py --published FOLDER [--repeats 2] [--grids 64 32] [--encoder] [--image PHOTO]
 
-All after the encoder runs on the packaged model's trained decoder and embedding, at SAM's 64x64 cells and at the 32x32
-that the model is made for; the encoder of vit_b runs on random weights. Thresholds are such that masks are left: those of
-the published generator would leave none of this model's.
+All after the encoder runs on the packaged model's trained decoder and embedding, at SAM's 64x64 cells and at the
+32x32 that the model is made for; the encoder of vit_b runs on random weights. Thresholds are such that masks are left:
+those of the published generator would leave none of this model's.
 """
 
 from __future__ import annotations
@@ -217,8 +217,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.part:
         encoder = options.part == "encoder"
-        answer = run_encoder(options.kind, options) if encoder else run_everything(
-            options.kind, options, int(options.part)
+        answer = (
+            run_encoder(options.kind, options) if encoder else run_everything(options.kind, options, int(options.part))
         )
         options.answer.write_text(json.dumps(answer))
         return

@@ -36,7 +36,7 @@ def _onednn_is_there() -> bool:
 
 
 def _takes_onednn(x: Tensor, weight: Tensor, other: Tensor | None) -> bool:
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_recorded():
         return False
     gradients = torch.is_grad_enabled()
     for tensor in (x, weight, other):

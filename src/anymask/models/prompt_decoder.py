@@ -1,10 +1,10 @@
 """The mask decoder for prompts without a mask, split into what an image needs once and what each prompt needs.
 
-Such prompts all start from the same image tokens, so the first layer's projections of these are computed once per image
-(:class:`PreparedImage`). Afterwards every prompt has image tokens of its own, which are never projected: the weights are
-absorbed on the side of the few prompt tokens (see :mod:`anymask.models.transformer`). Prompt tokens are few and stay in
-float32; image tokens may be bfloat16. On a processor they are worked on one prompt and one tile of the image at a time,
-whose results are then still in a cache when they are read; a GPU takes all together.
+Such prompts all start from the same image tokens, so the first layer's projections of these are computed once per
+image (:class:`PreparedImage`). Afterwards every prompt has image tokens of its own, which are never projected: the
+weights are absorbed on the side of the few prompt tokens (see :mod:`anymask.models.transformer`). Prompt tokens are
+few and stay in float32; image tokens may be bfloat16. On a processor they are worked on one prompt and one tile of the
+image at a time, whose results are then still in a cache when they are read; a GPU takes all together.
 
 Shapes: N prompts, T prompt tokens, S image tokens, s of them in a tile, C channels, H heads of d channels, R = H·T.
 """
@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from anymask.models.freed_memory import keep_freed_blocks
 from anymask.models.layers import LayerNorm2d
 from anymask.models.linear import add_linear, apply_linear, is_plain, linear
-from anymask.models.mask_decoder import MaskDecoder
-from anymask.models.transformer import Attention, TwoWayAttentionBlock
+from anymask.models.mask_decoder import MLP, MaskDecoder
+from anymask.models.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
 
 
 class PreparedImage(NamedTuple):
@@ -165,6 +165,8 @@ WORKING_SET = 1 << 24
 """Bytes of image tokens that all prompts of a call may have on a processor. Few prompts make small products of their
 tokens; many take more memory than the C library keeps for the next call."""
 PROMPTS_AT_A_TIME = {"cuda": 64, "mps": 32}
+PROMPTS_OF_A_PART = {"cpu": 1}
+"""How many prompts' image tokens are worked on together; elsewhere those of all prompts of a call."""
 
 
 class PromptDecoder:
@@ -190,10 +192,23 @@ class PromptDecoder:
         assert isinstance(first, nn.ConvTranspose2d)
         assert isinstance(second, nn.ConvTranspose2d)
         assert isinstance(norm, LayerNorm2d)
+        self.hypernetworks = self._stack(list(decoder.output_hypernetworks_mlps))
         self.upscaling = (*self._as_linear(first), *self._affine(norm), *self._as_linear(second))
 
     def _affine(self, norm: nn.LayerNorm | LayerNorm2d) -> tuple[Tensor, Tensor, float]:
         return norm.weight.detach().to(self.dtype), norm.bias.detach().to(self.dtype), norm.eps
+
+    @staticmethod
+    def _stack(networks: list[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+        """Layers of several networks of one shape as one layer each: ``[networks, C, K]`` and ``[networks, 1, K]``."""
+        layers = zip(*(network.layers for network in networks if isinstance(network, MLP)), strict=True)
+        return [
+            (
+                torch.stack([layer.weight.detach().T for layer in of_all]),
+                torch.stack([layer.bias.detach()[None] for layer in of_all]),
+            )
+            for of_all in layers
+        ]
 
     def _as_linear(self, layer: nn.ConvTranspose2d) -> tuple[Tensor, Tensor]:
         """A 2×2 transposed convolution of stride 2 as a linear layer to four cells: ``[4·C', C]`` and ``[4·C']``."""
@@ -262,7 +277,7 @@ class PromptDecoder:
         decoder = self.decoder
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse.to(own.dtype)], dim=1)
-        at_a_time = 1 if tokens.device.type == "cpu" else len(tokens)
+        at_a_time = PROMPTS_OF_A_PART.get(tokens.device.type, len(tokens))
         parts = [
             Part(slice(start, start + at_a_time), list(image.tokens)) for start in range(0, len(tokens), at_a_time)
         ]
@@ -275,9 +290,11 @@ class PromptDecoder:
         queries, tokens = queries[:, read], tokens[:, read]
         told = self._read(self.last, image, queries + tokens, parts, tell)
         queries = decoder.transformer.norm_final_attn(queries + told)
-        kernels = [decoder.output_hypernetworks_mlps[mask](queries[:, 1 + place]) for place, mask in enumerate(masks)]
+        kernels = queries[:, 1:].transpose(0, 1)
+        for depth, (weight, bias) in enumerate(self.hypernetworks):
+            kernels = torch.baddbmm(bias[chosen], kernels.relu() if depth else kernels, weight[chosen])
         predicted_iou = decoder.iou_prediction_head(queries[:, 0])[:, chosen]
-        return Attended(predicted_iou, torch.stack(kernels, 1), parts, image.columns)
+        return Attended(predicted_iou, kernels.transpose(0, 1), parts, image.columns)
 
     @staticmethod
     def _read(
@@ -426,8 +443,21 @@ class ProjectingPromptDecoder(PromptDecoder):
         return self.decoder.upscale_tokens(tokens[None])[0]
 
 
+def _is_plain_mlp(network: nn.Module) -> bool:
+    if not is_plain(network, MLP) or network.sigmoid_output:
+        return False
+    return all(is_plain(layer, nn.Linear) for layer in network.layers)
+
+
 def absorbs_all(decoder: MaskDecoder) -> bool:
-    """Say whether all of a mask decoder's layers on image tokens are what they seem, and may be rearranged."""
+    """Say whether all of a mask decoder's layers on image tokens are what they seem, and may be rearranged.
+
+    They must compute in float32, because prompt tokens do.
+    """
+    if type(decoder) is not MaskDecoder or type(decoder.transformer) is not TwoWayTransformer:
+        return False
+    if any(weight.dtype != torch.float32 for weight in decoder.parameters()):
+        return False
     attentions = [decoder.transformer.final_attn_token_to_image]
     for layer in decoder.transformer.layers:
         if not is_plain(layer, TwoWayAttentionBlock) or not is_plain(layer.norm4, nn.LayerNorm):
@@ -435,7 +465,8 @@ def absorbs_all(decoder: MaskDecoder) -> bool:
         attentions += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
     first, norm, activation, second, last_activation = decoder.output_upscaling
     return (
-        all(is_plain(attention, Attention) and attention.absorbs(1) for attention in attentions)
+        all(attention.absorbs(1) for attention in attentions)
+        and all(_is_plain_mlp(network) for network in decoder.output_hypernetworks_mlps)
         and all(is_plain(layer, nn.ConvTranspose2d) for layer in (first, second))
         and is_plain(norm, LayerNorm2d)
         and all(is_plain(layer, nn.GELU) and layer.approximate == "none" for layer in (activation, last_activation))

@@ -15,7 +15,7 @@ import math
 from torch import Tensor, nn
 
 from anymask.models.layers import MLPBlock
-from anymask.models.linear import apply_linear
+from anymask.models.linear import apply_linear, is_plain
 from anymask.models.products import times_transposed, transposed_times
 from anymask.models.tracing import is_recorded
 
@@ -62,9 +62,10 @@ class Attention(nn.Module):
 
     def absorbs(self, tokens: int) -> bool:
         """Say whether the weights are absorbed on the side of so many tokens."""
-        # An adapter or a quantised layer in the place of a projection computes more than its weight says.
+        # An adapter or a quantised layer in the place of a projection computes more than its weight says, and what is
+        # hooked in wants to be called.
         projections = (self.q_proj, self.k_proj, self.v_proj, self.out_proj)
-        plain = all(type(projection) is nn.Linear for projection in projections)
+        plain = is_plain(self, Attention) and all(is_plain(projection, nn.Linear) for projection in projections)
         # An exported graph computes in one way for any number of tokens, and most prompts have few.
         if is_recorded():
             return plain

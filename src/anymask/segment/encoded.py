@@ -177,8 +177,9 @@ class EncodedImage:
 
     def _encode_mask(self, logits: Tensor) -> RLE:
         """Compress the mask of logits ``[4g, 4g]`` at the image's size."""
-        if self._restorer is None:
-            self._restorer = WindowRestorer(self.frame, logits.shape[-1], self.segmenter.mask_threshold, 0.0)
+        threshold = self.segmenter.mask_threshold
+        if self._restorer is None or self._restorer.threshold != threshold:
+            self._restorer = WindowRestorer(self.frame, logits.shape[-1], threshold, 0.0)
         window = self._restorer.restore(logits)
         if not window.mask.size:
             return encode_counts([self.frame.height * self.frame.width], self.size)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anymask.errors import AnymaskError
 from anymask.models.mask_decoder import MaskDecoder
-from anymask.models.prompt_decoder import PromptDecoder, build_prompt_decoder
+from anymask.models.prompt_decoder import PromptDecoder, absorbs_all, build_prompt_decoder
 from anymask.models.prompt_encoder import PromptEncoder
 from anymask.models.registry import EverythingThresholds, everything_thresholds
 from anymask.models.sam import Sam
@@ -83,8 +83,8 @@ class Segmenter:
         network: the network, with its weights.
         name: what it is called in messages and embedding files.
         device: where it computes.
-        precision: "auto", "float32" or "bfloat16", of the image encoder, and of image tokens in the mask decoder. Prompt
-            tokens, prompts with a mask, and the masks that everything mode keeps are computed in float32.
+        precision: "auto", "float32" or "bfloat16", of the image encoder, and of image tokens in the mask decoder.
+            Prompt tokens, prompts with a mask, and the masks that everything mode keeps are computed in float32.
     """
 
     def __init__(self, network: Sam, name: str, device: str | torch.device = "auto", precision: str = "auto") -> None:
@@ -93,7 +93,7 @@ class Segmenter:
         self.name = name
         self.precision = choose_precision(precision, chosen)
         self._prompt_decoder: PromptDecoder | None = None
-        self._prompt_decoder_state: list[tuple[int, int]] = []
+        self._prompt_decoder_state: tuple[torch.dtype, bool, list[tuple[int, int]]] | None = None
 
     def __repr__(self) -> str:
         return f"<Segmenter: {self.name} on {self.device}, {str(self.precision).removeprefix('torch.')}>"
@@ -116,10 +116,13 @@ class Segmenter:
     @property
     def prompt_decoder(self) -> PromptDecoder:
         """The mask decoder for prompts without a mask, in the model's precision."""
-        weights = list(self.mask_decoder.parameters())
-        # It copies some weights, which training changes and counts, and which may move.
-        state = [(weight.data_ptr(), weight._version) for weight in weights if not weight.is_inference()]
-        if self._prompt_decoder is None or len(state) < len(weights) or state != self._prompt_decoder_state:
+        encoder = self.prompt_encoder
+        weights = [*self.mask_decoder.parameters(), *encoder.parameters(), *encoder.buffers()]
+        # It copies some weights, and encoded images keep what both parts made of them. Weights count their changes, but
+        # for those made in inference mode, and they may move.
+        counted = [(weight.data_ptr(), weight._version) for weight in weights if not weight.is_inference()]
+        state = self.precision, absorbs_all(self.mask_decoder), counted
+        if self._prompt_decoder is None or len(counted) < len(weights) or state != self._prompt_decoder_state:
             self._prompt_decoder = build_prompt_decoder(self.mask_decoder, self.precision)
             self._prompt_decoder_state = state
         return self._prompt_decoder

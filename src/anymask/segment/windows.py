@@ -144,6 +144,11 @@ class WindowRestorer:
 
     def restore(self, logits: Tensor) -> MaskWindow:
         """Threshold logits ``[grid, grid]``, or of only its ``cells``, at the image's size; float32, on the CPU."""
+        # Whoever asks under autocast means the networks.
+        with torch.autocast("cpu", enabled=False):
+            return self._restore(logits)
+
+    def _restore(self, logits: Tensor) -> MaskWindow:
         upper, lower = self.threshold + self.offset, self.threshold - self.offset
         there = logits > lower
         rows, columns = self._rows.reached(there.any(1)), self._columns.reached(there.any(0))

@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 def map_on_workers(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``work(item)`` for each item in order, computed on as many threads as tensor operations may use here.
 
-    Operations on a few megabytes gain little from being split, and much from running beside others: two threads that each
-    compute alone are a third faster than operations split in two. Results do not depend on the number of threads.
+    Operations on a few megabytes gain little from being split, and much from running beside others: two threads that
+    each compute alone are a third faster than operations split in two. Results do not depend on the number of threads.
 
     When the caller stops asking, items that were not begun are left out.
     """

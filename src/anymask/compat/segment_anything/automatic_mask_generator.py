@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anymask.compat.precision import drop_in_precision
 from anymask.compat.segment_anything.errors import ArgumentError, ImageArgumentError
 from anymask.compat.segment_anything.predictor import SamPredictor
 from anymask.compat.segment_anything.utils.amg import (
@@ -23,7 +24,6 @@ from anymask.compat.segment_anything.utils.amg import (
     rle_to_mask,
     uncompressed_rle,
 )
-from anymask.compat.precision import drop_in_precision
 from anymask.models.prompt_decoder import build_prompt_decoder
 from anymask.models.registry import everything_thresholds
 from anymask.models.sam import Sam

@@ -1,6 +1,6 @@
 """Prompted segmentation against transformers' SamModel on the same random weights, side by side in one process.
 
-Run: python benchmarks/prompted.py [--repeats 7] [--encoder]
+Run: python benchmarks/prompted.py [--repeats 7]
 Prints, for each case, the median seconds of both, and the ratio of each pair of runs (median, minimum, maximum).
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import SamConfig, SamModel, SamVisionConfig
 
 import anymask
+from anymask.models.prompt_decoder import build_prompt_decoder
 from anymask.models.registry import build_model
 
 
@@ -53,15 +54,14 @@ def reference_decoder(model: SamModel, embedding: Tensor, points: Tensor, labels
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--encoder", action="store_true", help="also time the encoder of vit_b (minutes)")
     options = parser.parse_args()
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
 
-    reference = SamModel(SamConfig(vision_config=SamVisionConfig(num_hidden_layers=12 if options.encoder else 1)))
+    reference = SamModel(SamConfig(vision_config=SamVisionConfig(num_hidden_layers=1)))
     reference.eval()
-    sam = build_model("vit_b").eval() if options.encoder else None
     decoder = build_model("pocket", 1024).eval()
+    prompts = build_prompt_decoder(decoder.mask_decoder)
     pocket = anymask.load("pocket", device="cpu", precision="float32")
     pocket_auto = anymask.load("pocket", device="cpu")
     picture = torch.randint(0, 255, (1200, 1800, 3), dtype=torch.uint8, generator=generator).numpy()
@@ -88,33 +88,17 @@ def main() -> None:
 
         @torch.inference_mode()
         def ours(points: Tensor = points, labels: Tensor = labels) -> None:
-            for start in range(0, len(points), 8):
-                chosen = slice(start, start + 8)
-                sparse = decoder.prompt_encoder.embed_points(points[chosen], labels[chosen], pad=True)
-                dense = decoder.prompt_encoder.no_mask_embed.weight.reshape(1, 1, -1, 1, 1)
-                decoder.mask_decoder.decode(embedding, decoder.prompt_encoder.get_dense_pe(), sparse[None], dense)
+            encoder = decoder.prompt_encoder
+            image = prompts.prepare(embedding, encoder.get_dense_pe(), encoder.no_mask_embed.weight)
+            at_a_time = prompts.prompts_at_a_time(image)
+            for start in range(0, len(points), at_a_time):
+                chosen = slice(start, start + at_a_time)
+                sparse = encoder.embed_points(points[chosen], labels[chosen], pad=True)
+                attended = prompts.attend(image, sparse, slice(1, None))
+                prompts.masks(attended, torch.ones_like(attended.predicted_iou, dtype=torch.bool))
 
         theirs, mine = compare(reference_decoder(reference, embedding, points, labels), ours, options.repeats)
         row(f"SAM decoder, {count} click{'s' if count > 1 else ''}, 64x64 embedding, float32", theirs, mine)
-
-    if sam is not None:
-        pixels = torch.randn(1, 3, 1024, 1024, generator=generator)
-
-        @torch.inference_mode()
-        def theirs_encode() -> object:
-            return reference.vision_encoder(pixels)
-
-        @torch.inference_mode()
-        def our_encode() -> object:
-            return sam.image_encoder(pixels)
-
-        @torch.inference_mode()
-        def our_encode_bfloat16() -> object:
-            with torch.autocast("cpu", torch.bfloat16):
-                return sam.image_encoder(pixels)
-
-        row("vit_b encoder, 1024, float32", *compare(theirs_encode, our_encode, 3))
-        row("vit_b encoder, 1024, bfloat16", *compare(theirs_encode, our_encode_bfloat16, 3))
 
     photo = pocket.encode(picture)
     full = np.array(picture)

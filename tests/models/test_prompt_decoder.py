@@ -194,8 +194,8 @@ def test_a_prompt_s_answer_does_not_depend_on_its_neighbours(published, dtype):
     asked, decoder = Asked(published, prompts=7, rows=16, columns=16), PromptDecoder(published.mask_decoder, dtype)
     together, scores = asked.answer(decoder)
     backwards, _ = asked.answer(decoder, sparse=asked.sparse.flip(0))
-    # Products of more rows may be summed in another order; in bfloat16 that may round to the next number.
-    tolerance = (2e-5 if dtype == torch.float32 else 2e-2) * together.std().item()
+    # Products of more rows may be summed in another order; what is then rounded to bfloat16 may become the next number.
+    tolerance = (2e-5 if dtype == torch.float32 else 6e-2) * together.std().item()
     torch.testing.assert_close(backwards.flip(0), together, atol=tolerance, rtol=0)
     for index in range(7):
         alone, its_scores = asked.answer(decoder, sparse=asked.sparse[index : index + 1])

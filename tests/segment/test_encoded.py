@@ -250,3 +250,85 @@ def test_a_failed_save_leaves_the_old_embedding(
         photo.save(path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def click_here_and_there(count: int) -> Prompt:
+    rng = np.random.default_rng(count)
+    return Prompt(points=rng.uniform((0, 0), (120, 90), (count, 2)), labels=rng.integers(0, 2, count))
+
+
+@pytest.fixture(scope="module")
+def photo_in_bfloat16(photo: EncodedImage) -> EncodedImage:
+    """The same embedding as ``photo``, with a decoder in bfloat16."""
+    return EncodedImage(
+        Segmenter(photo.segmenter.network, "custom", "cpu", "bfloat16"), photo.embedding, photo.frame, photo.image
+    )
+
+
+def test_in_bfloat16_too_many_prompts_are_the_prompts_one_by_one(photo_in_bfloat16: EncodedImage) -> None:
+    # More than a batch of each kind: three masks and one, with a mask and without, few clicks and many.
+    asked = [*prompts(), *(click_here_and_there(count) for count in (1, 1, 1, 1, 1, 1, 10, 11)), *prompts()]
+    together = photo_in_bfloat16.segment_many(asked)
+    assert together.prompt is not None
+    assert together.logits is not None
+    for index, prompt in enumerate(asked):
+        mine, alone = together[together.prompt == index], ask(photo_in_bfloat16, prompt)
+        assert mine.logits is not None
+        assert alone.logits is not None
+        if prompt.mask is not None or np.size(prompt.points) > 20:
+            # These are computed in float32, also beside others.
+            assert_close(mine, alone)
+        # Sums in another order may round to another number.
+        assert np.linalg.norm(mine.logits - alone.logits) < 0.01 * np.linalg.norm(alone.logits - alone.logits.mean())
+
+
+def test_a_prompt_without_a_mask_is_answered_alike_beside_one_with_a_mask(
+    photo: EncodedImage, photo_in_bfloat16: EncodedImage
+) -> None:
+    box = Prompt(box=(30, 20, 90, 70))
+    alone, exact = photo_in_bfloat16.segment_many([box]), photo.segment_many([box])
+    beside = photo_in_bfloat16.segment_many([box, Prompt(box=(30, 20, 90, 70), mask=DISC)])
+    assert alone.logits is not None
+    assert exact.logits is not None
+    assert beside.logits is not None
+    np.testing.assert_array_equal(beside.logits[0], alone.logits[0])
+    assert np.abs(alone.logits - exact.logits).max() > 1e-5
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_few_clicks_and_many_are_answered_alike(
+    photo: EncodedImage, photo_in_bfloat16: EncodedImage, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    prompt, tokens = click_here_and_there(count), count + 1
+    decoder = photo.segmenter.prompt_decoder
+    assert decoder.suits(tokens) == (count == 10)
+    answer, rounded = ask(photo, prompt), ask(photo_in_bfloat16, prompt)
+    # Each is asked in the other's way.
+    monkeypatch.setattr(type(decoder), "suits", lambda *_: count == 11)
+    assert_close(ask(photo, prompt), answer)
+    assert rounded.logits is not None
+    assert answer.logits is not None
+    assert np.linalg.norm(rounded.logits - answer.logits) < 0.03 * np.linalg.norm(answer.logits - answer.logits.mean())
+
+
+def test_the_threshold_of_a_mask_may_change(photo: EncodedImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = photo.segment(box=(30, 20, 90, 70))
+    assert before.logits is not None
+    threshold = float(np.quantile(before.logits, 0.9))
+    monkeypatch.setattr(photo.segmenter.network, "mask_threshold", threshold)
+    after = photo.segment(box=(30, 20, 90, 70))
+    full = photo.frame.restore_logits(torch.from_numpy(before.logits)[None])[0] > threshold
+    assert (after.decode() != full.numpy()).mean() < 1e-3
+    assert after.areas[0] != before.areas[0]
+
+
+@pytest.mark.parametrize("count", [1, 11])
+def test_prompts_under_autocast(photo: EncodedImage, count: int) -> None:
+    prompt = click_here_and_there(count)
+    expected = ask(photo, prompt)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ask(photo, prompt)
+    assert found.scores is not None
+    assert expected.scores is not None
+    np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=0.02)
+    assert found.decode().shape == expected.decode().shape

@@ -9,11 +9,13 @@ from PIL import Image
 from skimage import data
 
 import anymask
+from anymask.models.prompt_decoder import PromptDecoder
 from anymask.segment import rle
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import PromptError
 from anymask.segment.everything import EverythingStoppedError, Tally, find_masks
 from anymask.segment.everything_settings import EverythingSettings, EverythingSettingsError
+from anymask.segment.segmenter import Segmenter
 from segment.everything_by_hand import everything_by_hand
 
 # The packaged model promises less than the published ones, so that their thresholds would leave nothing to compare.
@@ -158,6 +160,127 @@ def test_no_masks_are_explained_by_the_tally(coffee):
     assert tally.best_score == pytest.approx(masks.scores.max())
 
 
+@pytest.fixture(scope="module")
+def in_bfloat16(pocket):
+    """A maker of the same encoded image with a mask decoder in bfloat16."""
+    segmenter = Segmenter(pocket.network, "pocket", "cpu", "bfloat16")
+    return lambda photo: EncodedImage(segmenter, photo.embedding, photo.frame, photo.image)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "changes"),
+    [
+        ("coffee", (203, 150), {"points_per_side": 6}),
+        ("coffee", (203, 150), {"points_per_side": 5, "pred_iou_thresh": 0}),
+        ("coffee", (203, 150), {"points_per_side": 4, "stability_score_thresh": 0, "box_nms_thresh": 1.0}),
+        (
+            "rocket",
+            (90, 140),
+            {
+                "points_per_side": 6,
+                "stability_score_offset": 0.3,
+                "stability_score_thresh": 0.6,
+                "pred_iou_thresh": 0.2,
+            },
+        ),
+        ("rocket", (90, 140), {"points_per_side": 6, "points_per_batch": 5, "region": (10, 10, 80, 100)}),
+        ("rocket", (90, 140), {"only_uncovered": True}),
+    ],
+)
+def test_masks_found_in_bfloat16_are_those_of_float32(pocket, in_bfloat16, name, size, changes):
+    photo = pocket.encode(picture(name, *size))
+    exact, rounded = Tally(), Tally()
+    expected = photo.segment_everything(**{**LOOSE, **changes}, tally=exact)
+    found = in_bfloat16(photo).segment_everything(**{**LOOSE, **changes}, tally=rounded)
+    assert len(expected) >= 8
+    assert found.rles == expected.rles
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.stability, expected.stability, atol=1e-5)
+    np.testing.assert_array_equal(found.points, expected.points)
+    # Only masks that are out of the question are counted in bfloat16.
+    for one in (exact, rounded):
+        assert 3 * one.points >= one.good >= one.stable >= one.kept >= one.distinct == len(expected)
+    assert (rounded.points, rounded.stable, rounded.kept) == (exact.points, exact.stable, exact.kept)
+    assert abs(rounded.good - exact.good) <= 0.05 * exact.good
+    assert rounded.best_score == pytest.approx(exact.best_score, abs=0.01)
+    assert rounded.best_stability == pytest.approx(exact.best_stability, abs=1e-5)
+
+
+def test_bfloat16_alone_decides_little(coffee, in_bfloat16, monkeypatch):
+    asked = []
+    attend = PromptDecoder.attend
+
+    def watch(decoder, image, sparse, chosen):
+        asked.append((decoder.dtype, len(sparse)))
+        return attend(decoder, image, sparse, chosen)
+
+    monkeypatch.setattr(PromptDecoder, "attend", watch)
+    masks = in_bfloat16(coffee).segment_everything(**FEW)
+    counts = {dtype: sum(count for kind, count in asked if kind == dtype) for dtype in (torch.bfloat16, torch.float32)}
+    # Every point is asked, and again in float32 if one of its masks may be kept.
+    assert counts[torch.bfloat16] == 25
+    assert len(np.unique(masks.points, axis=0)) <= counts[torch.float32] < 25
+
+
+def test_what_bfloat16_rejects_is_explained_alike(coffee, in_bfloat16):
+    for changes in ({"stability_score_thresh": 0.999}, {"pred_iou_thresh": 0.9}):
+        exact, rounded = Tally(), Tally()
+        for photo, tally in ((coffee, exact), (in_bfloat16(coffee), rounded)):
+            assert len(photo.segment_everything(**{**FEW, **changes}, tally=tally)) == 0
+        assert (rounded.points, rounded.stable) == (25, 0)
+        assert abs(rounded.good - exact.good) <= 2
+        assert rounded.best_score == pytest.approx(exact.best_score, abs=0.01)
+        assert rounded.best_stability == pytest.approx(exact.best_stability, abs=0.05)
+        assert (rounded.best_stability > 0) == (rounded.good > 0)
+
+
+def test_tallies_of_parts_add_up():
+    tally = Tally(points=5, good=9, stable=4, kept=3, distinct=0, best_score=0.5, best_stability=0.9)
+    tally.add(Tally(points=2, good=1, stable=1, kept=0, distinct=0, best_score=0.7, best_stability=0.1))
+    assert tally == Tally(points=7, good=10, stable=5, kept=3, distinct=0, best_score=0.7, best_stability=0.9)
+    tally.add(Tally())
+    assert tally.points == 7
+
+
+def test_crops_and_batches_are_tallied_once(coffee):
+    whole, cropped = Tally(), Tally()
+    coffee.segment_everything(**{**CLOSE, "crop_n_layers": 0}, tally=whole)
+    coffee.segment_everything(**CLOSE, tally=cropped)
+    assert (whole.points, cropped.points) == (9, 9 + 4 * 9)
+    assert whole.good < cropped.good <= 3 * 45
+    parts = Tally()
+    coffee.segment_everything(**{**CLOSE, "crop_n_layers": 0, "points_per_batch": 2}, tally=parts)
+    assert (parts.points, parts.good, parts.stable, parts.kept) == (whole.points, whole.good, whole.stable, whole.kept)
+
+
+@pytest.mark.parametrize("rounds", [False, True], ids=["float32", "bfloat16"])
+def test_the_number_of_threads_does_not_change_the_masks(coffee, in_bfloat16, rounds):
+    photo = in_bfloat16(coffee) if rounds else coffee
+    changes = {"points_per_side": 6, "points_per_batch": 5}
+    expected = photo.segment_everything(**{**LOOSE, **changes})
+    assert len(expected) >= 8
+    torch.set_num_threads(2)
+    try:
+        done, tally = [], Tally()
+        found = photo.segment_everything(
+            **{**LOOSE, **changes}, progress=lambda count, _: done.append(count), tally=tally
+        )
+        assert torch.get_num_threads() == 2
+        stop = threading.Event()
+        with pytest.raises(EverythingStoppedError, match="stopped after 10 of 36 points"):
+            photo.segment_everything(
+                **{**LOOSE, **changes}, stop=stop, progress=lambda count, _: count == 10 and stop.set()
+            )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert found.rles == expected.rles
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_array_equal(found.points, expected.points)
+    assert done == [0, 5, 10, 15, 20, 25, 30, 35, 36]
+    assert tally.points == 36
+
+
 def test_a_region_keeps_points_and_masks_inside(coffee):
     box = (40, 30, 160, 120)
     boxed = coffee.segment_everything(**FEW, region=box)
@@ -221,7 +344,9 @@ def test_progress_and_stopping(coffee):
     assert seen == sorted(seen)
     stop = threading.Event()
     with pytest.raises(EverythingStoppedError, match="stopped after 8 of 25 points"):
-        coffee.segment_everything(**FEW, points_per_batch=4, stop=stop, progress=lambda done, _: done >= 5 and stop.set())
+        coffee.segment_everything(
+            **FEW, points_per_batch=4, stop=stop, progress=lambda done, _: done >= 5 and stop.set()
+        )
     with pytest.raises(EverythingStoppedError, match="after 0 of 25"):
         coffee.segment_everything(**FEW, stop=stop)
 

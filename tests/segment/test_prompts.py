@@ -13,7 +13,7 @@ from PIL import Image
 from anymask.segment.errors import PromptError
 from anymask.segment.frame import Frame
 from anymask.segment.masks import Masks
-from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_tokens, to_encodable
+from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_kind, to_encodable
 
 FRAME = Frame(height=60, width=80, side=160)
 GRID = 40
@@ -170,13 +170,15 @@ def test_a_mask_file_of_another_size_or_that_is_broken(tmp_path: Path) -> None:
         encode(mask=tmp_path / "broken.png")
 
 
-def test_prompts_are_grouped_by_their_tokens() -> None:
+def test_prompts_are_grouped_by_their_tokens_and_masks() -> None:
     prompts = [
         encode(points=(5, 5)),
         encode(mask=np.ones((60, 80), bool)),
         encode(box=(1, 1, 9, 9)),
         encode(points=[(5, 5), (6, 6)]),
         encode(points=(5, 5), box=(1, 1, 9, 9)),
+        encode(points=(5, 5), mask=np.ones((60, 80), bool)),
+        encode(box=(1, 1, 9, 9), mask=np.ones((60, 80), bool)),
     ]
-    assert group_by_tokens(prompts) == [[0, 2], [1], [3, 4]]
-    assert group_by_tokens([]) == []
+    assert group_by_kind(prompts) == [[0, 2], [1], [3, 4], [5, 6]]
+    assert group_by_kind([]) == []

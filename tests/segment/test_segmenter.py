@@ -1,19 +1,26 @@
 """The loaded model: devices, precisions, names and files."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 import anymask
-from anymask.models.architecture import VitArchitecture
+from anymask.models.architecture import DecoderArchitecture, VitArchitecture
 from anymask.models.checkpoints import CheckpointError
+from anymask.models.pocket_encoder import PocketEncoder
+from anymask.models.prompt_decoder import ProjectingPromptDecoder, PromptDecoder
 from anymask.models.registry import MODELS, UnknownModelError, build_model, model_spec
+from anymask.models.sam import Sam
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import ImageError
 from anymask.segment.segmenter import DeviceError, Segmenter, choose_device, choose_precision, load
+from anymask.train.synthetic import synthetic_scene
 
 
 @pytest.mark.parametrize(
@@ -171,3 +178,107 @@ def test_images_that_cannot_be_read(random_segmenter: Segmenter, tmp_path: Path)
         random_segmenter.encode(tmp_path / "none.png")
     with pytest.raises(ImageError, match="over the limit of 100"):
         random_segmenter.encode(np.zeros((11, 10, 3), np.uint8), max_pixels=100)
+
+
+@pytest.fixture
+def tiny(one_thread: None) -> Sam:
+    """SAM with 32 channels, and heads few enough for prompts to be answered by the prompt decoder."""
+    del one_thread
+    torch.manual_seed(0)
+    encoder = PocketEncoder(64, widths=(8, 16, 32), depths=(1, 1, 1), heads=2, out_chans=32)
+    sizes = DecoderArchitecture(embed_dim=32, mask_channels=8, num_heads=2, mlp_dim=64, iou_head_hidden_dim=32)
+    return sizes.assemble(encoder, 64)
+
+
+def train_a_step(model: Segmenter) -> None:
+    optimizer = torch.optim.AdamW(model.mask_decoder.parameters(), lr=0.01)
+    points, labels = torch.tensor([[[20.0, 30.0], [0.0, 0.0]]]), torch.tensor([[1, -1]])
+    logits, scores = model.decode(torch.ones(1, 32, 4, 4), points, labels, [None])
+    (logits.square().mean() + scores.sum()).backward()
+    optimizer.step()
+
+
+def load_other_weights(module: nn.Module, *, assign: bool = False) -> None:
+    state = {key: value + 0.1 for key, value in module.state_dict().items()}
+    module.load_state_dict(state, assign=assign)
+
+
+def change_in_inference_mode(model: Segmenter) -> None:
+    with torch.inference_mode():
+        model.mask_decoder.output_hypernetworks_mlps[0].get_parameter("layers.2.weight").add_(0.1)
+
+
+CHANGES: dict[str, Callable[[Segmenter], object]] = {
+    "a training step": train_a_step,
+    "other weights": lambda model: load_other_weights(model.network),
+    "other tensors": lambda model: load_other_weights(model.network, assign=True),
+    "the prompt encoder alone": lambda model: load_other_weights(model.prompt_encoder),
+    "its no-mask embedding alone": lambda model: load_other_weights(model.prompt_encoder.no_mask_embed),
+    "its positions alone": lambda model: load_other_weights(model.prompt_encoder.pe_layer),
+    "in inference mode": change_in_inference_mode,
+    "a hook": lambda model: model.mask_decoder.transformer.layers[0].register_forward_hook(
+        lambda _, __, answer: (answer[0], answer[1] * 1.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_images_encoded_before_a_change_are_answered_by_what_the_model_is_now(
+    tiny: Sam, change: Callable[[Segmenter], object]
+) -> None:
+    model = load(tiny, device="cpu", precision="float32")
+    assert model.prompt_decoder.suits(2)
+    photo = model.encode(synthetic_scene(3, 90, 120).image)
+    before, decoder = photo.segment(points=(60, 45), multimask=False), model.prompt_decoder
+    assert model.prompt_decoder is decoder
+    change(model)
+    after = photo.segment(points=(60, 45), multimask=False)
+    assert model.prompt_decoder is not decoder
+    assert model.prompt_decoder is model.prompt_decoder
+    fresh = EncodedImage(
+        load(copy.deepcopy(model.network), device="cpu", precision="float32"), photo.embedding, photo.frame
+    )
+    expected = fresh.segment(points=(60, 45), multimask=False)
+    assert before.logits is not None
+    assert after.logits is not None
+    assert expected.logits is not None
+    np.testing.assert_allclose(after.logits, expected.logits, atol=1e-5, rtol=1e-5)
+    assert np.abs(after.logits - before.logits).max() > 1e-3
+
+
+def test_weights_that_do_not_count_their_changes(tiny: Sam) -> None:
+    with torch.inference_mode():
+        model = load(copy.deepcopy(tiny), device="cpu", precision="float32")
+        assert model.prompt_decoder.suits(2)
+        assert model.mask_decoder.mask_tokens.weight.is_inference()
+        photo = model.encode(synthetic_scene(3, 90, 120).image)
+        first = photo.segment(box=(30, 20, 90, 70))
+        model.mask_decoder.output_hypernetworks_mlps[0].get_parameter("layers.2.weight").add_(0.1)
+    second = photo.segment(box=(30, 20, 90, 70))
+    assert first.logits is not None
+    assert second.logits is not None
+    assert np.abs(second.logits - first.logits).max() > 1e-3
+
+
+def test_the_prompt_decoder_follows_precision_and_layers(tiny: Sam) -> None:
+    model = load(tiny, device="cpu", precision="bfloat16")
+    assert model.prompt_decoder.dtype == torch.bfloat16
+    model.precision = torch.float32
+    assert model.prompt_decoder.dtype == torch.float32
+    assert type(model.prompt_decoder) is PromptDecoder
+    handle = model.mask_decoder.transformer.layers[1].register_forward_hook(lambda *_: None)
+    assert type(model.prompt_decoder) is ProjectingPromptDecoder
+    handle.remove()
+    assert type(model.prompt_decoder) is PromptDecoder
+
+
+def test_a_network_in_bfloat16_answers(tiny: Sam) -> None:
+    image = synthetic_scene(3, 90, 120).image
+    expected = load(copy.deepcopy(tiny), device="cpu", precision="float32").encode(image).segment(points=(60, 45))
+    photo = load(tiny.bfloat16(), device="cpu", precision="bfloat16").encode(image)
+    found = photo.segment(points=(60, 45))
+    assert found.scores is not None
+    assert expected.scores is not None
+    np.testing.assert_allclose(np.sort(found.scores), np.sort(expected.scores), atol=0.05)
+    wide_open = {"points_per_side": 2, "pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 1.0}
+    assert len(photo.segment_everything(**wide_open)) > 0

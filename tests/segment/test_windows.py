@@ -53,6 +53,67 @@ def test_strips_do_not_show(monkeypatch):
     assert whole.mask.any()
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 1000), st.integers(1, 40), st.integers(1, 2000))
+def test_strips_of_any_size_give_the_same(height, width, seed, columns_of_strip, numbers):
+    frame, logits = Frame(height, width, 64), blobs(seed, 32)
+    expected = WindowRestorer(frame, 32, 0.0, 1.0).restore(logits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "COLUMNS_OF_STRIP", columns_of_strip)
+        patch.setattr(windows, "STRIP_NUMBERS", numbers)
+        window = WindowRestorer(frame, 32, 0.0, 1.0).restore(logits)
+    assert window.corner == expected.corner
+    assert window.mask.shape == expected.mask.shape
+    full = frame.restore_logits(logits[None, None])[0, 0].numpy()
+    unsure = (np.abs(full[..., None] - [-1, 0, 1]) < 1e-4).sum()
+    assert (window.mask != expected.mask).sum() <= unsure
+    assert abs(window.above - expected.above) + abs(window.below - expected.below) <= unsure
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 1000), st.sampled_from([-9.0, 9.0]))
+def test_cells_of_the_padding_count_for_nothing(height, width, seed, padding):
+    frame, logits = Frame(height, width, 64), blobs(seed, 32)
+    restorer = WindowRestorer(frame, 32, 0.0, 1.0)
+    rows, columns = restorer.cells
+    # Two pixels of the input for each cell, and on either side one that is interpolated with.
+    assert rows <= frame.input_height / 2 + 2
+    assert columns <= frame.input_width / 2 + 2
+    cut = restorer.restore(logits[:rows, :columns])
+    padded = torch.full((32, 32), padding)
+    padded[:rows, :columns] = logits[:rows, :columns]
+    for given_logits in (logits, padded):
+        window = restorer.restore(given_logits)
+        np.testing.assert_array_equal(window.mask, cut.mask)
+        assert (window.corner, window.above, window.below) == (cut.corner, cut.above, cut.below)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 333), (333, 1), (2, 129), (131, 257)])
+@pytest.mark.parametrize("level", [3.0, -3.0])
+def test_thin_images_and_sides_that_strips_do_not_divide(height, width, level):
+    frame, logits = Frame(height, width, 64), torch.full((32, 32), level)
+    # A corner and the middle, so that at least one is seen in an image of one pixel.
+    logits[:3, :3] = logits[14:18, 14:18] = 4.0
+    window = WindowRestorer(frame, 32, 0.0, 1.0).restore(logits)
+    full = frame.restore_logits(logits[None, None])[0, 0].numpy()
+    mask = np.zeros((height, width), dtype=bool)
+    x, y = window.corner
+    mask[y : y + window.mask.shape[0], x : x + window.mask.shape[1]] = window.mask
+    np.testing.assert_array_equal(mask, full > 0)
+    assert mask.any()
+    assert mask.all() == (level > 0 or (height, width) == (1, 1))
+    assert (window.above, window.below) == ((full > 1).sum(), (full > -1).sum())
+
+
+def test_masks_under_autocast():
+    frame, logits = Frame(75, 100, 64), blobs(3, 32)
+    expected = WindowRestorer(frame, 32, 0.0, 1.0).restore(logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        window = WindowRestorer(frame, 32, 0.0, 1.0).restore(logits)
+    np.testing.assert_array_equal(window.mask, expected.mask)
+    assert expected.mask.any()
+
+
 def test_only_the_surroundings_of_a_mask_are_computed():
     logits = torch.full((32, 32), -9.0)
     logits[10:12, 20:23] = 9.0

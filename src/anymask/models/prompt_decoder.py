@@ -172,8 +172,8 @@ PROMPTS_OF_A_PART = {"cpu": 1}
 class PromptDecoder:
     """Decodes prompts without a mask on prepared images, without gradients.
 
-    It reads the decoder's weights at every call; only those that work on image tokens are copied if ``dtype`` is not
-    theirs.
+    It copies some of the decoder's weights when it is made, and reads the others at every call: once they have changed,
+    another must be made.
 
     Args:
         decoder: the mask decoder; see :func:`absorbs_all`.
@@ -456,7 +456,7 @@ def absorbs_all(decoder: MaskDecoder) -> bool:
     """
     if type(decoder) is not MaskDecoder or type(decoder.transformer) is not TwoWayTransformer:
         return False
-    if any(weight.dtype != torch.float32 for weight in decoder.parameters()):
+    if decoder.mask_tokens.weight.dtype != torch.float32:
         return False
     attentions = [decoder.transformer.final_attn_token_to_image]
     for layer in decoder.transformer.layers:

@@ -23,7 +23,7 @@ from anymask.segment.everything import Progress, Tally, find_masks, to_masks
 from anymask.segment.everything_settings import EverythingSettings, choose_settings
 from anymask.segment.frame import Frame
 from anymask.segment.masks import Masks
-from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_tokens, to_encodable
+from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_kind, to_encodable
 from anymask.segment.region import Region
 from anymask.segment.rle import RLE, encode_counts, encode_crop
 from anymask.segment.windows import WindowRestorer
@@ -125,7 +125,7 @@ class EncodedImage:
             return Masks.empty(self.size)
         answers: list[Masks | None] = [None] * len(checked)
         at_a_time = PROMPTS_AT_A_TIME.get(self.segmenter.device.type, 8)
-        for group in group_by_tokens(checked):
+        for group in group_by_kind(checked):
             for start in range(0, len(group), at_a_time):
                 chosen = group[start : start + at_a_time]
                 for index, answer in zip(chosen, self._answer([checked[i] for i in chosen]), strict=True):
@@ -134,7 +134,7 @@ class EncodedImage:
 
     @torch.inference_mode()
     def _answer(self, prompts: Sequence[EncodablePrompt]) -> list[Masks]:
-        """Answer prompts of equally many tokens in one decoder batch."""
+        """Answer prompts of one kind (see :func:`group_by_kind`) in one decoder batch."""
         device = self.segmenter.device
         points = torch.from_numpy(np.stack([prompt.points for prompt in prompts])).to(device)
         labels = torch.from_numpy(np.stack([prompt.labels for prompt in prompts])).to(device)
@@ -142,7 +142,7 @@ class EncodedImage:
         wants = {bool(prompt.multimask) for prompt in prompts}
         some = slice(None) if len(wants) > 1 else slice(1, None) if True in wants else slice(0, 1)
         decoder = self.segmenter.prompt_decoder
-        if all(logits is None for logits in fed_back) and decoder.suits(points.shape[1]):
+        if fed_back[0] is None and decoder.suits(points.shape[1]):
             sparse = self.segmenter.prompt_encoder.embed_points(points, labels, pad=False)
             attended = decoder.attend(self._prepare(decoder), sparse, some)
             scores = attended.predicted_iou.float()

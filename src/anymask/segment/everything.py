@@ -250,9 +250,11 @@ class _CropSearch:
 
     def run(self, points: NDArray[np.float64], watch: Watch) -> list[Candidate]:
         """Ask with points ``[K, 2]`` (x, y) in pixels of the crop, a batch at a time."""
-        at_a_time = self.decoder.prompts_at_a_time(self.image, self.settings.points_per_batch)
         if self.covered is not None:
+            # What one batch finds decides what is asked next, so that batches must not depend on the precision.
+            at_a_time = self.exact.prompts_at_a_time(self.exact_image, self.settings.points_per_batch)
             return self._run_on_uncovered(points[_far_apart(len(points))], at_a_time, watch)
+        at_a_time = self.decoder.prompts_at_a_time(self.image, self.settings.points_per_batch)
         batches = [points[start : start + at_a_time] for start in range(0, len(points), at_a_time)]
         # A GPU is kept busy by one thread.
         answers = map_on_workers(self._ask, batches) if self.on_processor else map(self._ask, batches)

@@ -187,12 +187,13 @@ def to_encodable(prompt: Prompt, frame: Frame, grid: int) -> EncodablePrompt:
     )
 
 
-def group_by_tokens(prompts: Sequence[EncodablePrompt]) -> list[list[int]]:
-    """Group prompts that have equally many tokens.
+def group_by_kind(prompts: Sequence[EncodablePrompt]) -> list[list[int]]:
+    """Group prompts that have equally many tokens, those with a mask apart.
 
-    Filling a prompt up to another's length would change its masks.
+    Filling a prompt up to another's length would change its masks, and so would answering it in the precision of
+    prompts with a mask.
     """
-    groups: dict[int, list[int]] = {}
+    groups: dict[tuple[int, bool], list[int]] = {}
     for index, prompt in enumerate(prompts):
-        groups.setdefault(len(prompt.labels), []).append(index)
+        groups.setdefault((len(prompt.labels), prompt.logits is None), []).append(index)
     return list(groups.values())

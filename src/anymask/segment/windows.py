@@ -13,7 +13,7 @@ from torch import Tensor
 from anymask.models.linear import linear
 from anymask.segment.frame import Frame
 
-COLUMNS_OF_STRIP = 128
+COLUMNS_OF_STRIP = 256
 STRIP_NUMBERS = 1 << 18
 """Numbers of a strip of rows of full-size logits: as many as stay in a processor's cache."""
 
@@ -150,13 +150,13 @@ class WindowRestorer:
 
     def _restore(self, logits: Tensor) -> MaskWindow:
         upper, lower = self.threshold + self.offset, self.threshold - self.offset
+        logits = logits[: self._rows.reach, : self._columns.reach]
         there = logits > lower
         rows, columns = self._rows.reached(there.any(1)), self._columns.reached(there.any(0))
         height, width = rows.stop - rows.start, columns.stop - columns.start
         corner = (columns.start, rows.start)
         if height <= 0 or width <= 0:
             return MaskWindow(np.zeros((0, 0), dtype=np.bool_), corner, 0, 0)
-        logits = logits[: self._rows.reach]
         made = [linear(matrix, logits[:, cells]) for _, matrix, cells in self._columns.covering(columns)]
         across = torch.cat(made)
         # Strips are whole, and begin before the window.
@@ -167,7 +167,10 @@ class WindowRestorer:
             inside = slice(max(rows.start, first), min(rows.stop, first + len(matrix)))
             strip = linear(matrix, across[:, cells]).numpy()
             numbers = strip[inside.start - first : inside.stop - first, left : left + width]
-            np.greater(numbers, self.threshold, out=mask[inside.start - rows.start : inside.stop - rows.start])
-            above += int(np.count_nonzero(numbers > upper))
-            below += int(np.count_nonzero(numbers > lower))
-        return MaskWindow(mask, corner, above, below)
+            part = np.greater(numbers, self.threshold, out=mask[inside.start - rows.start : inside.stop - rows.start])
+            if self.offset:
+                above += int(np.count_nonzero(numbers > upper))
+                below += int(np.count_nonzero(numbers > lower))
+            else:
+                above += int(np.count_nonzero(part))
+        return MaskWindow(mask, corner, above, below if self.offset else above)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import anymask
-from anymask.export import PromptDecoder, export_decoder, export_encoder, export_studio
+from anymask.export import DecoderGraph, export_decoder, export_encoder, export_studio
 from anymask.export.decoder import OUTPUTS, example_inputs
 from anymask.models.registry import assemble
 from anymask.segment.segmenter import Segmenter
@@ -57,7 +57,7 @@ def single_mask_file(sam_decoder: Segmenter, folder: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            PromptDecoder(sam_decoder.network, return_single_mask=True),
+            DecoderGraph(sam_decoder.network, return_single_mask=True),
             tuple(inputs.values()),
             folder / "single.onnx",
             opset_version=18,

@@ -3,7 +3,7 @@ import onnx
 import pytest
 import torch
 
-from anymask.export import ExportError, PromptDecoder, export_decoder
+from anymask.export import DecoderGraph, ExportError, export_decoder
 from anymask.export.check import Session, compare_decoder
 from anymask.export.decoder import best_mask, example_inputs
 from anymask.export.files import Part, write
@@ -152,7 +152,7 @@ def test_the_first_mask_is_for_three_points_and_more(scores, points, best):
 
 def test_several_prompts_at_once_in_torch(build_tiny):
     network = build_tiny(64).eval()
-    graph = PromptDecoder(network, return_single_mask=True)
+    graph = DecoderGraph(network, return_single_mask=True)
     inputs = example_inputs(network, 3)
     coords, labels = inputs["point_coords"].repeat(4, 1, 1), inputs["point_labels"].repeat(4, 1)
     coords[1:] += 5

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
+
 app = typer.Typer(help="Measure a model on images with true masks.", no_args_is_help=True)
 
 
@@ -47,10 +49,7 @@ def clicks(
     images: Annotated[
         Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="pocket, mobile_sam, vit_b, vit_l, vit_h, a checkpoint file, a SamModel folder or a hub id."),
-    ] = "pocket",
+    model: ModelOption = "pocket",
     split: Annotated[
         Split,
         typer.Option(
@@ -73,8 +72,8 @@ def clicks(
         str | None,
         typer.Option("--json", metavar="FILE", help="Write everything here, single masks too; - is standard output."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Let a robot segment every mask: from its box, and click by click in the middle of the largest error."""
     from rich.console import Console

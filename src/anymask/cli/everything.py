@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.atomic import write_atomically
+from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
 from anymask.cli.prompts import parse_region
 from anymask.errors import AnymaskError
 
@@ -160,12 +161,9 @@ def everything(
             help="Write the JSON here, or to standard output with -; no folder then. A list for several images.",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="pocket, mobile_sam, vit_b, vit_l, vit_h, a checkpoint file, a SamModel folder or a hub id."),
-    ] = "pocket",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    model: ModelOption = "pocket",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Find every object in each IMAGE.
 

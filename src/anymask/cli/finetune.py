@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anymask.cli.evaluate import Kind
+from anymask.cli.options import DeviceOption, PrecisionOption
 
 
 class Objects(StrEnum):
@@ -86,8 +87,8 @@ def finetune(
         Path | None, typer.Option(help="Folder for embeddings, shared by all runs. Default: in the user's cache.")
     ] = None,
     cache_limit: Annotated[float, typer.Option(min=0, help="GiB that the embeddings there may take.")] = 20.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Fine-tune a model on DATA, and say with a table whether it became better.
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anymask.atomic import write_atomically
+from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
 from anymask.cli.prompts import describe, parse_box, parse_point, to_prompts
 
 
@@ -51,12 +52,9 @@ def segment(
             help="Write the JSON here, or to standard output with -; no folder then unless -o is given.",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help="pocket, mobile_sam, vit_b, vit_l, vit_h, a checkpoint file, a SamModel folder or a hub id."),
-    ] = "pocket",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    model: ModelOption = "pocket",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Cut out what points, boxes and a mask mark in IMAGE.
 

@@ -1,7 +1,7 @@
 """Networks as ONNX files, for browsers and other run-times."""
 
 from anymask.export.check import Agreement
-from anymask.export.decoder import PromptDecoder, export_decoder
+from anymask.export.decoder import DecoderGraph, export_decoder
 from anymask.export.encoder import export_encoder
 from anymask.export.errors import ExportError
 from anymask.export.files import Exported, check_request
@@ -10,9 +10,9 @@ from anymask.export.studio import export_studio, export_studio_image, studio_ima
 
 __all__ = [
     "Agreement",
+    "DecoderGraph",
     "ExportError",
     "Exported",
-    "PromptDecoder",
     "check_request",
     "export_decoder",
     "export_encoder",

@@ -35,7 +35,7 @@ def best_mask(iou_preds: Tensor, num_points: int) -> Tensor:
     return torch.argmax(iou_preds + (num_points - 2.5) * weights, dim=1)
 
 
-class PromptDecoder(nn.Module):
+class DecoderGraph(nn.Module):
     """Everything between an image embedding and masks of the original size, in a form that exporters can trace.
 
     Inputs, outputs and rules are those of the published ONNX model. Points are (x, y) in pixels of the resized image
@@ -191,7 +191,7 @@ def export_decoder(
 ) -> Exported:
     """Write prompt encoder and mask decoder as an ONNX file with the published signature.
 
-    Inputs and outputs, all float32, are those of :meth:`PromptDecoder.forward`, for one prompt (B is 1) of any number
+    Inputs and outputs, all float32, are those of :meth:`DecoderGraph.forward`, for one prompt (B is 1) of any number
     of points.
 
     Args:
@@ -210,7 +210,7 @@ def export_decoder(
     path = check_request(path, opset)
     exact = in_float32(segmenter)
     part = Part("decoder", "single-mask" if single_mask else "", eight_bit)
-    graph = PromptDecoder(exact.network, single_mask).eval()
+    graph = DecoderGraph(exact.network, single_mask).eval()
     inputs = example_inputs(exact.network)
     dynamic = {"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}}
     model = trace(graph, inputs, OUTPUTS, dynamic, {"masks": {2: "height", 3: "width"}}, opset)

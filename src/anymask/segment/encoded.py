@@ -25,7 +25,7 @@ from anymask.segment.frame import Frame
 from anymask.segment.masks import Masks
 from anymask.segment.prompts import EncodablePrompt, Prompt, group_by_kind, to_encodable
 from anymask.segment.region import Region
-from anymask.segment.rle import RLE, encode_counts, encode_crop
+from anymask.segment.rle import RLE, encode_part
 from anymask.segment.windows import WindowRestorer
 
 if TYPE_CHECKING:
@@ -181,9 +181,7 @@ class EncodedImage:
         if self._restorer is None or self._restorer.threshold != threshold:
             self._restorer = WindowRestorer(self.frame, logits.shape[-1], threshold, 0.0)
         window = self._restorer.restore(logits)
-        if not window.mask.size:
-            return encode_counts([self.frame.height * self.frame.width], self.size)
-        return encode_crop(window.mask, window.corner, self.size)
+        return encode_part(window.mask, window.corner, self.size)
 
     def segment_everything(
         self,

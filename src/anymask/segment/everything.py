@@ -382,7 +382,7 @@ class _CropSearch:
             if 2 * np.count_nonzero(cut) < np.count_nonzero(mask):
                 return None
             mask = cut
-        whole = rle.encode_crop(mask, corner, size) if mask.size else rle.encode_counts([size[0] * size[1]], size)
+        whole = rle.encode_part(mask, corner, size)
         if settings.max_mask_area < 1 and rle.area([whole])[0] > settings.max_mask_area * size[0] * size[1]:
             return None
         x0, y0, x1, y1 = (int(edge) for edge in rle.box([whole])[0])

@@ -69,6 +69,11 @@ def encode_crop(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[in
     return encode_counts(counts[:-1] if counts[-1] == 0 else counts, (height, width))
 
 
+def encode_part(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> RLE:
+    """Encode as :func:`encode_crop` does a part of a mask that may have no pixel at all: then all is background."""
+    return encode_crop(mask, corner, size) if mask.size else encode_counts([size[0] * size[1]], size)
+
+
 def encode_masks(masks: NDArray[np.bool_]) -> list[RLE]:
     """Encode masks [N, H, W], one at a time so that no second copy of the batch is made."""
     if masks.ndim != 3:

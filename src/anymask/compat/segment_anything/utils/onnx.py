@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from anymask.compat.segment_anything.utils.amg import calculate_stability_score
-from anymask.export.decoder import PromptDecoder
+from anymask.export.decoder import DecoderGraph
 from anymask.models.sam import Sam
 from anymask.segment.segmenter import Segmenter
 
 
-class SamOnnxModel(PromptDecoder):
+class SamOnnxModel(DecoderGraph):
     """Prompt encoder, mask decoder and the way back to the original size, with the published signature.
 
     Both of PyTorch's exporters take it. :func:`anymask.export.export_decoder` writes and checks a file of it.
@@ -48,7 +48,7 @@ class SamOnnxModel(PromptDecoder):
         mask_input: Tensor,
         has_mask_input: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Predict all four masks in low resolution, as :meth:`PromptDecoder.predict`, with the scores asked for."""
+        """Predict all four masks in low resolution, as :meth:`DecoderGraph.predict`, with the scores asked for."""
         masks, scores = super().predict(image_embeddings, point_coords, point_labels, mask_input, has_mask_input)
         return masks, self._stability(masks) if self.use_stability_score else scores
 
@@ -62,7 +62,7 @@ class SamOnnxModel(PromptDecoder):
         has_mask_input: Tensor,
         orig_im_size: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Answer a prompt as :meth:`PromptDecoder.forward` does, with the results asked for."""
+        """Answer a prompt as :meth:`DecoderGraph.forward` does, with the results asked for."""
         masks, scores, low_res = super().forward(
             image_embeddings, point_coords, point_labels, mask_input, has_mask_input, orig_im_size
         )

@@ -11,7 +11,6 @@ Shapes: N prompts, T prompt tokens, S image tokens, s of them in a tile, C chann
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -20,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anymask.models.absorbed_attention import AbsorbedAttention, gather_tokens, score_tokens, spread_tokens
 from anymask.models.freed_memory import keep_freed_blocks
 from anymask.models.layers import LayerNorm2d
-from anymask.models.linear import add_linear, apply_linear, is_plain, linear
+from anymask.models.linear import apply_linear, is_plain, linear
 from anymask.models.mask_decoder import MLP, MaskDecoder
-from anymask.models.transformer import Attention, TwoWayAttentionBlock, TwoWayTransformer
+from anymask.models.transformer import TwoWayAttentionBlock, TwoWayTransformer
 
 
 class PreparedImage(NamedTuple):
@@ -79,86 +79,6 @@ Tell = Callable[[Part, int, Tensor], Tensor]
 """Gives a tile of a part, by its number, what prompt tokens tell it."""
 
 
-def _scores(rows: Tensor, image: Tensor) -> Tensor:
-    """``[n, R, C]`` against ``[n, S, C]`` gives ``[n, R, S]``."""
-    if len(rows) == 1:
-        return linear(rows[0], image[0])[None]
-    return rows @ image.mT
-
-
-def _gather(weights: Tensor, image: Tensor) -> Tensor:
-    """``[n, R, S]`` times ``[n, S, C]`` gives ``[n, R, C]``."""
-    if len(weights) == 1:
-        return linear(weights[0], image[0].T)[None]
-    return weights @ image
-
-
-def _spread(weights: Tensor, values: Tensor, base: Tensor) -> Tensor:
-    """The transpose of ``[n, R, S]`` times ``[n, R, C]``, added to ``[n or 1, S, C]``, gives ``[n, S, C]``."""
-    if len(weights) == 1:
-        return add_linear(base[0], weights[0].T, values[0].T)[None]
-    return base + weights.mT @ values
-
-
-class _CrossAttention:
-    """Attention between few prompt tokens and many image tokens, with the weights on the prompts' side.
-
-    Heads come first, ``[H, N·T, d]``, so that the prompt tokens of all prompts are rows of one product for each head.
-    """
-
-    def __init__(self, attention: Attention, dtype: torch.dtype) -> None:
-        self.attention, self.dtype = attention, dtype
-        self.heads = attention.num_heads
-        self.width = attention.internal_dim // attention.num_heads
-
-    def by_head(self, projection: nn.Module, tokens: Tensor) -> Tensor:
-        """Project prompt tokens ``[N, T, C]`` to ``[H, N·T, d]``."""
-        return apply_linear(projection, tokens.flatten(0, 1)).unflatten(-1, (self.heads, self.width)).transpose(0, 1)
-
-    def weight(self, projection: nn.Module) -> Tensor:
-        """The weight of a projection to heads, as ``[H, d, C]``."""
-        assert isinstance(projection, nn.Linear)
-        return projection.weight.unflatten(0, (self.heads, self.width))
-
-    def queries(self, tokens: Tensor) -> Tensor:
-        """Scaled queries ``[H, N·T, d]`` of prompt tokens."""
-        return self.by_head(self.attention.q_proj, tokens) / math.sqrt(self.width)
-
-    def keys(self, tokens: Tensor) -> Tensor:
-        """Scaled keys ``[H, N·T, d]`` of prompt tokens."""
-        return self.by_head(self.attention.k_proj, tokens) / math.sqrt(self.width)
-
-    def by_prompt(self, x: Tensor, count: int) -> Tensor:
-        """``[H, N·T, c]`` to ``[N, R, c]``, in the type of image tokens."""
-        return x.unflatten(1, (count, -1)).transpose(0, 1).to(self.dtype).flatten(1, 2)
-
-    def absorb(self, rows: Tensor, projection: nn.Module, count: int) -> Tensor:
-        """Move the projection of image tokens to ``[H, N·T, d]``, giving ``[N, R, C]``."""
-        return self.by_prompt(rows @ self.weight(projection), count)
-
-    def merge(self, attended: Tensor, count: int) -> Tensor:
-        """Join the heads' values ``[H, N·T, d]``, and project them to ``[N, T, C]``."""
-        joined = attended.transpose(0, 1).flatten(1).to(self.attention.out_proj.weight.dtype)
-        return apply_linear(self.attention.out_proj, joined).unflatten(0, (count, -1))
-
-    def project_gathered(self, gathered: Tensor) -> Tensor:
-        """Project image tokens ``[N, R, C]``, each head's sum of them, to what the prompt tokens get ``[N, T, C]``."""
-        by_head = gathered.unflatten(1, (self.heads, -1)).transpose(0, 1).to(self.attention.v_proj.weight.dtype)
-        attended = by_head.flatten(1, 2) @ self.weight(self.attention.v_proj).mT
-        bias = self.attention.v_proj.bias.reshape(self.heads, 1, self.width)
-        return self.merge(attended + bias, len(gathered))
-
-    def spread_values(self, tokens: Tensor) -> Tensor:
-        """Project prompt tokens to what they give to image tokens, ``[N, R, C]``.
-
-        The weights of each head add up to 1, so that each head can carry its share of the output's bias.
-        """
-        out_weight = self.attention.out_proj.weight.unflatten(1, (self.heads, self.width)).permute(1, 2, 0)
-        shares = (self.attention.out_proj.bias / self.heads).expand(self.heads, 1, -1)
-        values = torch.baddbmm(shares, self.by_head(self.attention.v_proj, tokens), out_weight)
-        return self.by_prompt(values, len(tokens))
-
-
 TILE = 1 << 21
 """Bytes of a tile on a processor: what is computed of it is read again while it is in a cache."""
 WORKING_SET = 1 << 24
@@ -184,9 +104,9 @@ class PromptDecoder:
         self.decoder, self.dtype = decoder, dtype
         layers = decoder.transformer.layers
         self.layers: list[TwoWayAttentionBlock] = [one for one in layers if isinstance(one, TwoWayAttentionBlock)]
-        self.to_image = [_CrossAttention(layer.cross_attn_token_to_image, dtype) for layer in self.layers]
-        self.from_image = [_CrossAttention(layer.cross_attn_image_to_token, dtype) for layer in self.layers]
-        self.last = _CrossAttention(decoder.transformer.final_attn_token_to_image, dtype)
+        self.to_image = [AbsorbedAttention(layer.cross_attn_token_to_image, dtype) for layer in self.layers]
+        self.from_image = [AbsorbedAttention(layer.cross_attn_image_to_token, dtype) for layer in self.layers]
+        self.last = AbsorbedAttention(decoder.transformer.final_attn_token_to_image, dtype)
         self.image_norms = [self._affine(layer.norm4) for layer in self.layers]
         first, norm, _, second, _ = decoder.output_upscaling
         assert isinstance(first, nn.ConvTranspose2d)
@@ -298,7 +218,7 @@ class PromptDecoder:
 
     @staticmethod
     def _read(
-        attention: _CrossAttention, image: PreparedImage, tokens: Tensor, parts: list[Part], tell: Tell
+        attention: AbsorbedAttention, image: PreparedImage, tokens: Tensor, parts: list[Part], tell: Tell
     ) -> Tensor:
         """Let image tokens be told something, and prompt tokens ``[N, T, C]`` read the result: ``[N, T, C]``."""
         rows = attention.absorb(attention.queries(tokens), attention.attention.k_proj, len(tokens))
@@ -307,17 +227,17 @@ class PromptDecoder:
             asking, scores = rows[part.prompts], []
             for place, positions in enumerate(image.positions):
                 part.tiles[place] = tile = tell(part, place, part.tiles[place])
-                scores.append(_scores(asking, tile + positions))
+                scores.append(score_tokens(asking, tile + positions))
             sizes = [tile.shape[1] for tile in part.tiles]
             weights = torch.cat(scores, dim=2).softmax(2).split(sizes, dim=2)
-            sums = [_gather(some, tile) for some, tile in zip(weights, part.tiles, strict=True)]
+            sums = [gather_tokens(some, tile) for some, tile in zip(weights, part.tiles, strict=True)]
             gathered.append(sums[0] if len(sums) == 1 else torch.stack(sums).sum(0))
         return attention.project_gathered(torch.cat(gathered))
 
     def _refine(self, index: int, tile: Tensor, weights: Tensor, values: Tensor) -> Tensor:
         """Add to image tokens ``[n or 1, s, C]`` what prompt tokens tell them, and normalise: ``[n, s, C]``."""
         weight, bias, eps = self.image_norms[index]
-        return F.layer_norm(_spread(weights, values, tile), weight.shape, weight, bias, eps)
+        return F.layer_norm(spread_tokens(weights, values, tile), weight.shape, weight, bias, eps)
 
     def _first_layer(self, image: PreparedImage, tokens: Tensor) -> tuple[Tensor, Tell]:
         """The layer in which all prompts share the image tokens."""
@@ -353,7 +273,7 @@ class PromptDecoder:
         values = from_image.spread_values(queries)
 
         def tell_more(part: Part, place: int, tile: Tensor) -> Tensor:
-            scores = _scores(rows[part.prompts], tile + image.positions[place]).add_(offsets[part.prompts])
+            scores = score_tokens(rows[part.prompts], tile + image.positions[place]).add_(offsets[part.prompts])
             weights = scores.unflatten(1, (from_image.heads, -1)).softmax(2).flatten(1, 2)
             return self._refine(index, tile, weights, values[part.prompts])
 

@@ -51,6 +51,9 @@ def from_coco(annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -
             columns["points"] = np.concatenate(points)
         else:
             del columns["points"]
+    if "crops" in columns:
+        crops = np.asarray(columns["crops"], dtype=np.float64).reshape(-1, 4)
+        columns["crops"] = np.concatenate([crops[:, :2], crops[:, :2] + crops[:, 2:]], axis=1)
     if any(annotation.get("label") is not None for annotation in annotations):
         columns["labels"] = [annotation.get("label") for annotation in annotations]
     return Masks(rles, size, **columns)
@@ -79,6 +82,9 @@ def to_coco(
             annotation["stability_score"] = float(masks.stability[index])
         if masks.points is not None:
             annotation["point_coords"] = [masks.points[index].tolist()]
+        if masks.crops is not None:
+            left, top, right, bottom = masks.crops[index].tolist()
+            annotation["crop_box"] = [left, top, right - left, bottom - top]
         if label is not None:
             annotation["label"] = label
         annotations.append(annotation)
@@ -159,4 +165,5 @@ _COCO_COLUMNS = {
     "scores": ("score", "predicted_iou"),
     "stability": ("stability_score",),
     "points": ("point_coords",),
+    "crops": ("crop_box",),
 }

@@ -142,8 +142,9 @@ class Masks:
     def from_coco(cls, annotations: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> "Masks":
         """Read COCO annotations (polygons, compressed or uncompressed RLE) of one image of (height, width).
 
-        The fields `score` or `predicted_iou`, `stability_score`, `point_coords` and `label` become columns
-        if every annotation has them. Raises MaskError, naming the annotation, for a bad segmentation.
+        The fields `score` or `predicted_iou`, `stability_score`, `point_coords` and `crop_box` become columns if
+        every annotation has them, and `label` if any has it. Raises MaskError, naming the annotation, for a bad
+        segmentation.
         """
         return conversions.from_coco(annotations, size)
 
@@ -345,7 +346,7 @@ class Masks:
         """Return COCO annotations that `json.dumps` takes: RLE with counts as str, bbox as (x, y, w, h).
 
         category_id is one number, or a function from a mask's label to its number. `score`,
-        `stability_score`, `point_coords` and `label` are added where the column exists.
+        `stability_score`, `point_coords`, `crop_box` and `label` are added where the column exists.
         """
         return conversions.to_coco(self, image_id, category_id, first_id)
 

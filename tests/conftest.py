@@ -26,6 +26,8 @@ from anymask.train.synthetic import synthetic_scene
 def pytest_configure(config: pytest.Config) -> None:
     # pycocotools' compiled arrays are older than NumPy 2; nothing of ours can change that.
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
+    # rasterio multiplies transforms in a way that a newer affine no longer likes.
+    config.addinivalue_line("filterwarnings", "ignore:Use .@. matmul:PendingDeprecationWarning")
 
 
 @pytest.fixture(scope="session")

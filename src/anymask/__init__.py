@@ -9,6 +9,7 @@
 from anymask import compat
 from anymask.draw import draw_masks
 from anymask.errors import AnymaskError
+from anymask.formats.read_and_write import save_masks
 from anymask.models.checkpoints import CheckpointError
 from anymask.segment.encoded import EncodedImage
 from anymask.segment.errors import ImageError, PromptError
@@ -35,3 +36,4 @@ __all__ = [
 ]
 
 register_method("Masks.draw", draw_masks)
+register_method("Masks.save", save_masks)

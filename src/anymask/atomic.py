@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +22,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(r"\..+\.\d+\.tmp(\.[^.]*)?")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove, from a folder and all below it, what a killed :func:`write_atomically` left beside its files.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if _LEFTOVER.fullmatch(name):
+                Path(place, name).unlink(missing_ok=True)

@@ -103,7 +103,7 @@ def another_size(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "options", "message"),
     [
-        (lambda _: None, (), "there is no data set at"),
+        (lambda _: None, (), "there is nothing at"),
         (no_images, (), "holds masks, but there is no folder"),
         (empty_masks, QUICK, "all their masks are empty"),
         (another_size, QUICK, "b.png is 64 x 48, but its annotations are for 64 x 40"),
@@ -118,7 +118,8 @@ def another_size(folder: Path) -> None:
         (mask_folder, (*QUICK, "--model", "mine.pth"), "no checkpoint at mine.pth: no such file"),
         (mask_folder, (*QUICK, "--cache-limit", 0), "embeddings take 0.0 GiB, and the cache may hold 0.0 GiB: raise"),
         (mask_folder, (*QUICK, "--rate", -1), "rate must be above 0, not -1.0"),
-        (mask_folder, (*QUICK, "--images", "x", "--kind", "masks"), "only COCO files have their images elsewhere"),
+        (mask_folder, (*QUICK, "--images", "x"), "there is no folder x with pictures"),
+        (mask_folder, (*QUICK, "--kind", "mask"), "unknown kind of data set 'mask': use auto, masks, coco"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -123,8 +123,8 @@ def test_the_command_recognises_a_folder_of_masks(coco_folder, tmp_path):
     result = run_command("--data", folder, "--max-clicks", 1, "--no-baselines", "--json", "-")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["groups"]["all"]["masks"] == 1
-    wrong = run_command("--data", folder, "--kind", "labelme")
-    assert isinstance(wrong.exception, DatasetError)
+    for options in (("--kind", "labelme"), ("--kind", "lableme"), ("--images", folder / "nowhere")):
+        assert isinstance(run_command("--data", folder, *options).exception, DatasetError)
 
 
 def test_the_command_lets_errors_of_the_data_through(tmp_path):
@@ -136,7 +136,6 @@ def test_the_command_lets_errors_of_the_data_through(tmp_path):
     ("arguments", "hint"),
     [
         (("--json", "nowhere/at/all.json"), "--json"),
-        (("--kind", "sa1b", "--images", "x"), "--images"),
         (("--max-clicks", "0"), "--max-clicks"),
     ],
 )

@@ -2,12 +2,17 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
+from small_set import reduced, small_set
 
+from anymask import formats
+from anymask.formats import FORMATS, Feature, FormatWarning
 from anymask.formats.datasets import (
     CocoDataset,
     DatasetError,
@@ -19,6 +24,7 @@ from anymask.formats.datasets import (
     open_dataset,
     recognise,
 )
+from anymask.segment.pixels import read_image
 
 SQUARE = [[2, 2, 20, 2, 20, 18, 2, 18]]
 
@@ -105,29 +111,59 @@ def test_several_coco_files_are_a_question(tmp_path: Path) -> None:
 
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"there is no data set at .*nowhere"):
+    with pytest.raises(DatasetError, match=r"there is nothing at .*nowhere"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="is not a data set that anymask knows; it reads a COCO"):
+    with pytest.raises(DatasetError, match="is in no format that anymask recognises: name one of"):
         open_dataset(tmp_path)
     picture(tmp_path / "a.png")
-    with pytest.raises(DatasetError, match=r"a\.png is not a data set"):
+    with pytest.raises(DatasetError, match=r"a\.png is in no format"):
         open_dataset(tmp_path / "a.png")
     (tmp_path / "something.json").write_text("[1, 2]")
-    with pytest.raises(DatasetError, match="not a data set that anymask knows"):
+    with pytest.raises(DatasetError, match="is in no format that anymask recognises"):
         open_dataset(tmp_path)
     coco(tmp_path / "my-own.json")
-    with pytest.raises(DatasetError, match=r"my-own\.json seems to be a COCO instances file; give it instead"):
+    with pytest.raises(DatasetError, match=r"my-own\.json seems to be in the format coco: give it instead of its"):
         open_dataset(tmp_path)
-    labelme(tmp_path / "one")
-    with pytest.raises(DatasetError, match="give the folder that holds all of them"):
-        open_dataset(tmp_path / "one" / "a.json")
-    with pytest.raises(DatasetError, match="unknown kind of data set 'yolo': use auto, coco"):
-        open_dataset(tmp_path, "yolo")
-    with pytest.raises(DatasetError, match="only COCO files have their images elsewhere"):
-        open_dataset(tmp_path / "one", "labelme", images=tmp_path)
+    with pytest.raises(DatasetError, match="unknown kind of data set 'imagenet': use auto, masks"):
+        open_dataset(tmp_path, "imagenet")
+    with pytest.raises(DatasetError, match="there is no folder .*nowhere with pictures"):
+        open_dataset(tmp_path / "my-own.json", images=tmp_path / "nowhere")
     mask(tmp_path / "two/masks/a.png")
     with pytest.raises(DatasetError, match=r"holds masks, but there is no folder .*images"):
         open_dataset(tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_a_data_set(tmp_path: Path, name: str) -> None:
+    """Masks, labels and pixels are those that were written; only images and masks without a pixel may be missing."""
+    layout = FORMATS[name]
+    images = reduced(small_set(tmp_path / "pictures", name == "geojson-map"), layout.carries)
+    target = tmp_path / "set" if layout.is_folder else tmp_path / f"set{layout.file_suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FormatWarning)
+        formats.write(target, images, name, with_pictures=True)
+    dataset = open_dataset(target)
+    assert type(dataset) is type(open_dataset(target, name))
+    found = {dataset.name(index): index for index in range(len(dataset))}
+    for image in images:
+        index = found.pop(image.name, None)
+        if index is None:
+            # Some layouts are known by the last part of a name alone.
+            index = found.pop(Path(image.name).name, None)
+        expected = image.masks[np.flatnonzero(image.masks.areas)]
+        if index is None:
+            assert not len(expected), image.name
+            continue
+        assert image.picture is not None
+        np.testing.assert_array_equal(dataset.image(index), read_image(image.picture))
+        labels = {
+            one["counts"]: label for one, label in zip(dataset.masks(index), dataset.categories(index), strict=True)
+        }
+        wanted = expected.labels if Feature.LABELS in layout.carries and expected.labels else [None] * len(expected)
+        with_pixels = {one["counts"] for one in dataset.masks(index) if coco_mask.area(one)}
+        assert with_pixels == {one["counts"] for one in expected.rles}
+        assert [labels[one["counts"]] for one in expected.rles] == [label or "" for label in wanted]
+    assert not found
 
 
 def test_splits_are_those_of_the_kind(tmp_path: Path) -> None:

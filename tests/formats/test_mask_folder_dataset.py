@@ -5,14 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
 
 from anymask.formats.instances import DatasetError
-from anymask.formats.mask_folder_dataset import MaskFolderDataset, _split
+from anymask.formats.mask_folder_dataset import MaskFolderDataset
 from anymask.segment import rle
 
 HEIGHT, WIDTH = 30, 40
@@ -80,20 +77,6 @@ def test_smooth_edges_are_not_objects(tmp_path: Path) -> None:
     assert len(np.unique(smooth)) > 3
     save(tmp_path / "masks/a.png", smooth)
     assert areas(MaskFolderDataset(tmp_path)) == [int((smooth > 127).sum())]
-
-
-@settings(max_examples=60, deadline=None)
-@given(arrays.arrays(np.int64, (7, 9), elements=st.integers(0, 4)))
-def test_labels_put_together_are_the_picture(values: NDArray[np.int64]) -> None:
-    found = np.zeros_like(values)
-    for mask in _split(values, "labels"):
-        (value,) = np.unique(values[mask])
-        found[mask] = value
-    np.testing.assert_array_equal(found, values)
-    parts = list(_split(values, "components"))
-    covered = np.sum(parts, axis=0) if parts else np.zeros_like(values)
-    np.testing.assert_array_equal(covered, values != 0)
-    assert all(cv2.connectedComponents(part.astype(np.uint8), connectivity=8)[0] == 2 for part in parts)
 
 
 def test_a_folder_for_each_image(tmp_path: Path) -> None:

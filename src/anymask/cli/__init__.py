@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli import evaluate, everything, export, finetune, models, pretrain, segment, train
+from anymask.cli import convert, evaluate, everything, export, finetune, formats, models, pretrain, segment, train, view
 from anymask.errors import AnymaskError
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app = typer.Typer(
 )
 app.command("segment")(segment.segment)
 app.command("everything")(everything.everything)
+app.command("convert")(convert.convert)
+app.command("formats")(formats.formats)
+app.command("view")(view.view)
 app.command("export")(export.export)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)

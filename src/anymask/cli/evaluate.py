@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
+from anymask.cli.options import DeviceOption, ImagesOption, KindOption, ModelOption, PrecisionOption
 
 app = typer.Typer(help="Measure a model on images with true masks.", no_args_is_help=True)
 
@@ -22,16 +22,6 @@ class Split(StrEnum):
     VALIDATION = "validation"
 
 
-class Kind(StrEnum):
-    """How a data set is laid out."""
-
-    AUTO = "auto"
-    COCO = "coco"
-    SA1B = "sa1b"
-    LABELME = "labelme"
-    MASKS = "masks"
-
-
 @app.callback()
 def evaluate() -> None:
     """Measure a model on images with true masks."""
@@ -41,14 +31,9 @@ def evaluate() -> None:
 def clicks(
     data: Annotated[
         Path,
-        typer.Option(
-            help="A COCO instances file or a folder with annotations.json, a folder in SA-1B's layout, LabelMe's JSON "
-            "files, or images/ and masks/."
-        ),
+        typer.Option(help="Annotated images in any format (`anymask formats`), or images/ and masks/."),
     ],
-    images: Annotated[
-        Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
-    ] = None,
+    images: ImagesOption = None,
     model: ModelOption = "pocket",
     split: Annotated[
         Split,
@@ -57,10 +42,7 @@ def clicks(
             "training leaves out; train: the others; all: every image."
         ),
     ] = Split.ALL,
-    kind: Annotated[
-        Kind,
-        typer.Option(help="Layout of the data; auto recognises it by looking."),
-    ] = Kind.AUTO,
+    kind: KindOption = "auto",
     max_images: Annotated[
         int | None, typer.Option(min=1, help="So many images, evenly spaced over the data set.")
     ] = None,
@@ -86,8 +68,6 @@ def clicks(
     # An hour's evaluation should not be lost to a mistyped folder.
     if json_path not in (None, "-") and not Path(str(json_path)).absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {Path(str(json_path)).parent}", param_hint="--json")
-    if kind not in (Kind.AUTO, Kind.COCO) and images is not None:
-        raise typer.BadParameter("only COCO files have their images elsewhere", param_hint="--images")
     dataset = open_dataset(data, kind, images=images, split=split)
     segmenter = load(model, device=device, precision=precision)
     messages = Console(stderr=True)

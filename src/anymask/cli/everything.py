@@ -1,110 +1,48 @@
-"""``anymask everything``: all masks of images."""
+"""``anymask everything``: all masks of images, of one or of a million."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from anymask.atomic import write_atomically
+from anymask.cli.one_by_one import EverythingOutputError, Outputs, find_in_each
 from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
 from anymask.cli.prompts import parse_region
-from anymask.errors import AnymaskError
-
-if TYPE_CHECKING:
-    from anymask.segment.everything import Progress
-
-
-class EverythingOutputError(AnymaskError, ValueError):
-    """Options say no single place for what is to be written."""
-
-
-@contextmanager
-def _progress_bar(name: str) -> Iterator[Progress]:
-    """Show how many points of one image are done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _names(images: list[Path]) -> list[str]:
-    """Give each image the beginning of its files' names: its own, with a number where another has it already."""
-    names: list[str] = []
-    taken = {image.stem for image in images}
-    for image in images:
-        name, number = image.stem, 1
-        while name in names or (number > 1 and name in taken):
-            number += 1
-            name = f"{image.stem}-{number}"
-        names.append(name)
-    return names
-
-
-def _as_option(setting: str) -> str:
-    return f"--{setting.replace('_', '-')}"
-
-
-def _check_outputs(
-    images: list[Path],
-    folder: Path | None,
-    overlay: Path | None,
-    no_overlay: bool,
-    label_map: Path | None,
-    json_path: str | None,
-) -> None:
-    """Refuse, before anything is computed, outputs that could not be written.
-
-    Raises:
-        EverythingOutputError: options contradict each other.
-        PictureNameError: a name says no format.
-    """
-    from anymask.formats.pictures import DRAWING_SUFFIXES, LABEL_MAP_SUFFIXES, check_picture_name
-
-    if overlay is not None and no_overlay:
-        raise EverythingOutputError("--overlay and --no-overlay contradict each other")
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise EverythingOutputError(f"{folder} is a file: name a folder")
-    for option, path, suffixes in (
-        ("--overlay", overlay, DRAWING_SUFFIXES),
-        ("--label-map", label_map, LABEL_MAP_SUFFIXES),
-    ):
-        if path is not None:
-            check_picture_name(path, suffixes)
-            if len(images) > 1:
-                raise EverythingOutputError(
-                    f"{option} {path} is one file, and there are {len(images)} images: use -o FOLDER"
-                )
-    json_file = None if json_path in (None, "-") else Path(str(json_path))
-    taken = {image.resolve(): f"{image} is an image to be read" for image in images}
-    for written in (path for path in (overlay, label_map, json_file) if path is not None):
-        if not written.parent.is_dir():
-            raise EverythingOutputError(f"{written} cannot be written: there is no folder {written.parent}")
-        if written.is_dir():
-            raise EverythingOutputError(f"{written} is a folder: name a file")
-        if written.resolve() in taken:
-            raise EverythingOutputError(f"{taken[written.resolve()]}, and would be overwritten: name another file")
-        taken[written.resolve()] = f"{written} is named twice"
+from anymask.cli.running import (
+    CpusOption,
+    DryRunOption,
+    FormatOption,
+    GpusOption,
+    LimitOption,
+    OverlaysOption,
+    RayOption,
+    ReportOption,
+    RestartOption,
+    RunOptions,
+    ShardOption,
+    WithPicturesOption,
+    WorkersOption,
+    carry_out,
+)
 
 
 def everything(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="JPEG, PNG, WebP, TIFF or BMP.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images, folders, 'patterns/**/*.jpg', lists (.txt, or - for standard input), tar shards and Parquet.",
+        ),
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Folder for overlay, masks, cut-outs and JSON (default: out, if no file is asked for).",
+            help="Folder for the results (default: out, if no file is asked for).",
         ),
     ] = None,
     preset: Annotated[
@@ -164,19 +102,28 @@ def everything(
     model: ModelOption = "pocket",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    format_name: FormatOption = None,
+    overlays: OverlaysOption = False,
+    with_pictures: WithPicturesOption = False,
+    limit: LimitOption = None,
+    shard: ShardOption = None,
+    restart: RestartOption = False,
+    dry_run: DryRunOption = False,
+    report: ReportOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
+    cpus_per_worker: CpusOption = None,
+    gpus_per_worker: GpusOption = None,
 ) -> None:
-    """Find every object in each IMAGE.
+    """Find every object in each image of INPUT.
 
     Options that are left out have the preset's values, and thresholds those that suit the model. An image that fails
-    is reported, the others go on, and the exit code is 1.
+    is reported, the others go on, and the exit code is 1. Folders, patterns, lists and archives make a run: started
+    again with the same options, it goes on where it stopped.
     """
-    from anymask import load
-    from anymask.formats import to_record, write_drawing, write_folder, write_label_map
-    from anymask.segment.errors import ImageError
-    from anymask.segment.everything import Tally
+    from anymask.runs.inputs import are_plain_images, list_items
+    from anymask.runs.job import PICTURES, Everything, Job
     from anymask.segment.everything_settings import choose_settings
-    from anymask.segment.pixels import read_image
-    from anymask.segment.why_none import why_none
 
     given = {
         "points_per_side": points_per_side,
@@ -193,52 +140,21 @@ def everything(
     }
     chosen = choose_settings(preset, {name: value for name, value in given.items() if value is not None})
     box = None if region is None else parse_region(region)
-    _check_outputs(images, output, overlay, no_overlay, label_map, json_path)
-    segmenter = load(model, device=device, precision=precision)
-    settings = chosen.resolve(segmenter.everything_thresholds)
-    no_file = json_path is None and overlay is None and label_map is None
-    folder = output or (Path("out") if no_file else None)
-    records: list[dict[str, Any]] = []
-    failures: list[AnymaskError] = []
-    for image, name in zip(images, _names(images), strict=True):
-        try:
-            if image.is_dir():
-                raise ImageError(f"{image} is a folder: give its images, as in {image / '*.jpg'}")
-            pixels, tally = read_image(image), Tally()
-            photo = segmenter.encode(pixels)
-            with _progress_bar(image.name) as progress:
-                masks = photo.segment_everything(
-                    settings, region=box, only_uncovered=only_uncovered, progress=progress, tally=tally
-                )
-        except AnymaskError as error:
-            if len(images) == 1:
-                raise
-            failures.append(error)
-            typer.echo(f"anymask: {' '.join(str(error).split())}", err=True)
-            continue
-        record = to_record(str(image), masks, model=model)
-        records.append(record)
-        found = f"{image.name}: {len(masks)} mask{'' if len(masks) == 1 else 's'}"
-        wants_drawing = overlay is not None or (folder is not None and not no_overlay)
-        drawing = masks.draw(pixels) if wants_drawing else None
-        if overlay is not None and drawing is not None:
-            write_drawing(overlay, drawing)
-            typer.echo(f"{found}, drawn in {overlay}", err=True)
-        if label_map is not None:
-            write_label_map(label_map, masks)
-            typer.echo(f"{found}, numbered in {label_map}", err=True)
-        if folder is not None:
-            files = write_folder(folder, name, pixels, masks, drawing, record)
-            typer.echo(f"{found}, {len(files)} files in {folder}", err=True)
-        if not len(masks):
-            reason = why_none(tally, settings, segmenter.everything_thresholds, _as_option)
-            typer.echo(f"{image.name}: no masks; {reason}", err=True)
-    if json_path is not None:
-        text = json.dumps(records if len(images) > 1 else records[0], indent=1)
-        if json_path == "-":
-            typer.echo(text)
-        else:
-            write_atomically(Path(json_path), lambda path: path.write_text(text))
-    if failures:
-        typer.echo(f"anymask: {len(failures)} of {len(images)} images failed", err=True)
-        raise typer.Exit(1)
+    options = RunOptions(limit, shard, restart, dry_run, report, ray, workers, cpus_per_worker, gpus_per_worker)
+    plain = are_plain_images(inputs)
+    if plain and not (options.are_given or format_name or overlays or with_pictures):
+        outputs = Outputs(output, overlay, no_overlay, label_map, json_path)
+        find_in_each([Path(one) for one in inputs], chosen, box, only_uncovered, outputs, model, device, precision)
+        return
+    for option, value in (("--overlay", overlay), ("--label-map", label_map), ("--json", json_path)):
+        if value is not None:
+            raise EverythingOutputError(
+                f"{option} is one file, for images that are named one by one: use -o FOLDER with --format or --overlays"
+            )
+    if no_overlay:
+        raise EverythingOutputError("--no-overlay is for images that are named one by one; runs draw with --overlays")
+    folder = output or Path("out")
+    task = Everything(chosen, box, only_uncovered)
+    name = format_name or (PICTURES if plain else "sa1b")
+    job = Job(task, model, device, precision, name, overlays, with_pictures)
+    carry_out(job, list_items(inputs, exclude=folder), folder, options, [])

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.evaluate import Kind
-from anymask.cli.options import DeviceOption, PrecisionOption
+from anymask.cli.options import DeviceOption, ImagesOption, KindOption, PrecisionOption
 
 
 class Objects(StrEnum):
@@ -34,8 +33,7 @@ def finetune(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Annotated images: a COCO instances file or a folder with annotations.json, a folder in SA-1B's "
-            "layout, LabelMe's JSON files, or images/ and masks/."
+            help="Annotated images in any format (`anymask formats`), or images/ and masks/."
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model and the report.")],
@@ -54,10 +52,8 @@ def finetune(
             "encoder-adapters or everything (slow)."
         ),
     ] = Part.DECODER,
-    kind: Annotated[Kind, typer.Option(help="Layout of DATA; auto recognises it.")] = Kind.AUTO,
-    images: Annotated[
-        Path | None, typer.Option(help="Image folder of a COCO file where it is not images/ beside it.")
-    ] = None,
+    kind: KindOption = "auto",
+    images: ImagesOption = None,
     objects: Annotated[
         Objects,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,3 +12,10 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+KindOption = Annotated[
+    str,
+    typer.Option(metavar="FORMAT", help="Format of the data, or masks for images/ and masks/; auto recognises it."),
+]
+ImagesOption = Annotated[
+    Path | None, typer.Option(help="Folder of the pictures, where they are not in the format's usual place.")
+]

@@ -1,4 +1,4 @@
-"""``anymask segment``: prompts on one image."""
+"""``anymask segment``: prompts on one image, or on many by a file of prompts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,33 @@ import typer
 from anymask.atomic import write_atomically
 from anymask.cli.options import DeviceOption, ModelOption, PrecisionOption
 from anymask.cli.prompts import describe, parse_box, parse_point, to_prompts
+from anymask.cli.running import (
+    CpusOption,
+    DryRunOption,
+    FormatOption,
+    GpusOption,
+    LimitOption,
+    OverlaysOption,
+    RayOption,
+    ReportOption,
+    RestartOption,
+    RunOptions,
+    ShardOption,
+    WithPicturesOption,
+    WorkersOption,
+    carry_out,
+)
 
 
 def segment(
-    image: Annotated[Path, typer.Argument(help="JPEG, PNG, WebP, TIFF or BMP.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            help="JPEG, PNG, WebP, TIFF or BMP; with --prompts also folders, 'patterns/*.jpg', lists (.txt, or - for "
+            "standard input), tar shards and Parquet.",
+        ),
+    ],
     point: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,6 +64,14 @@ def segment(
         bool | None,
         typer.Option("--multimask/--single", help="Three masks or one; by default three for one lone point."),
     ] = None,
+    prompts_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="JSON or JSON Lines of boxes or points for many images, or a COCO file whose boxes are prompts.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for overlay, masks, cut-outs and JSON (default: out)."),
@@ -55,15 +86,47 @@ def segment(
     model: ModelOption = "pocket",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
+    format_name: FormatOption = None,
+    overlays: OverlaysOption = False,
+    with_pictures: WithPicturesOption = False,
+    limit: LimitOption = None,
+    shard: ShardOption = None,
+    restart: RestartOption = False,
+    dry_run: DryRunOption = False,
+    report: ReportOption = None,
+    ray: RayOption = None,
+    workers: WorkersOption = None,
+    cpus_per_worker: CpusOption = None,
+    gpus_per_worker: GpusOption = None,
 ) -> None:
     """Cut out what points, boxes and a mask mark in IMAGE.
 
-    Coordinates are pixels from the top left corner.
+    Coordinates are pixels from the top left corner. With --prompts, each image's prompts come from a file, and each
+    prompt gives one mask (all three with --multimask); started again, such a run goes on where it stopped.
     """
     from anymask import load
     from anymask.formats import to_record, write_folder
+    from anymask.segment.errors import PromptError
     from anymask.segment.pixels import read_image
 
+    options = RunOptions(limit, shard, restart, dry_run, report, ray, workers, cpus_per_worker, gpus_per_worker)
+    if prompts_file is not None:
+        if point or box or mask is not None or separate or json_path is not None:
+            raise PromptError("--prompts has the prompts of all images: leave out --point, --box, --mask and --json")
+        from anymask.runs.inputs import list_items
+        from anymask.runs.job import Job, Prompted
+        from anymask.runs.prompt_files import attach_prompts, read_prompt_file
+
+        folder = output or Path("out")
+        asked = attach_prompts(list_items(inputs, exclude=folder), read_prompt_file(prompts_file))
+        job = Job(Prompted(bool(multimask)), model, device, precision, format_name or "sa1b", overlays, with_pictures)
+        carry_out(job, asked.items, folder, options, asked.notes())
+        return
+    if len(inputs) > 1:
+        raise PromptError(f"{len(inputs)} images were given: one at a time, or --prompts FILE with prompts for each")
+    if options.are_given or format_name is not None or overlays or with_pictures:
+        raise PromptError("options of a run over many images need --prompts FILE")
+    image = Path(inputs[0])
     points = [parse_point(text) for text in point or []]
     boxes = [parse_box(text) for text in box or []]
     prompts = to_prompts(points, boxes, mask, separate, multimask)

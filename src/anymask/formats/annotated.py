@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -84,6 +85,20 @@ class Losses:
         """Count ``count`` masks of which something was given up, such as "holes are filled: ... have none"."""
         if count:
             self.counts[sentence] += count
+
+    def add_columns(self, masks: Masks, carries: Container[Feature]) -> None:
+        """Count what is known about masks beyond their pixels and has no place in a format that ``carries`` less."""
+        if masks.labels is not None and Feature.LABELS not in carries:
+            self.add("labels are not written", sum(label is not None for label in masks.labels))
+        columns = {
+            Feature.SCORES: masks.scores,
+            Feature.STABILITY: masks.stability,
+            Feature.POINTS: masks.points,
+            Feature.CROPS: masks.crops,
+        }
+        for feature, values in columns.items():
+            if values is not None and feature not in carries:
+                self.add(f"{feature} are not written", len(masks))
 
     def lines(self) -> list[str]:
         """Say each thing once, with the number of masks."""

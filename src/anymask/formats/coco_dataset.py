@@ -52,7 +52,8 @@ class CocoDataset:
         self._cache = ImageCache(cache_bytes)
 
     def _read(self, content: dict[str, Any], split: str, only_exhaustive: bool) -> None:
-        names = {category["id"]: str(category["name"]) for category in content.get("categories", [])}
+        categories = [one for one in content.get("categories", []) if not one.get("unlabelled")]
+        names = {category["id"]: str(category["name"]) for category in categories}
         self._images = [
             entry
             for entry in content["images"]

@@ -8,16 +8,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anymask.formats.annotated import FormatError
 from anymask.formats.coco_dataset import CocoDataset
-from anymask.formats.instances import DatasetError, InstanceDataset, Rle, is_validation_name, read_json
-from anymask.formats.labelme_dataset import LabelMeDataset, is_labelme
-from anymask.formats.mask_folder_dataset import MaskFolderDataset, is_mask_folder
+from anymask.formats.coco_places import coco_files, images_beside
+from anymask.formats.format_dataset import FormatDataset
+from anymask.formats.instances import DatasetError, InstanceDataset, Rle, is_validation_name
+from anymask.formats.labelme_dataset import LabelMeDataset
+from anymask.formats.mask_folder_dataset import MaskFolderDataset
+from anymask.formats.read_and_write import existing, existing_folder
+from anymask.formats.registry import FORMATS, find_format, recognise_format
 from anymask.formats.sa1b_dataset import Sa1bDataset
 
 __all__ = [
     "DATASET_KINDS",
     "CocoDataset",
     "DatasetError",
+    "FormatDataset",
     "InstanceDataset",
     "LabelMeDataset",
     "MaskFolderDataset",
@@ -29,14 +35,11 @@ __all__ = [
     "recognise",
 ]
 
-DATASET_KINDS = ("auto", "coco", "sa1b", "labelme", "masks")
-"""What ``kind`` may be."""
+_SAME_READER = {"coco-polygons": "coco", "label-map": "masks", "one-bit": "masks"}
+"""Formats that differ only in what is written."""
 
-_LAYOUTS = (
-    "a COCO instances file or a folder with annotations.json (coco), NAME.jpg beside NAME.json in SA-1B's layout "
-    "(sa1b), LabelMe's JSON files (labelme), or images/ and masks/ with equal names (masks)"
-)
-_JSON_FILES_LOOKED_AT = 20
+DATASET_KINDS = ("auto", "masks", *(name for name in FORMATS if name not in _SAME_READER))
+"""What ``kind`` may be: every format, and "masks" for all folders of pictures of masks."""
 
 
 class SubsetDataset:
@@ -70,23 +73,6 @@ class SubsetDataset:
         return self.dataset.categories(self.indices[index])
 
 
-def _coco_files(folder: Path) -> list[Path]:
-    """List the COCO instances files that a folder holds under their usual names."""
-    usual = folder / "annotations.json"
-    if usual.is_file():
-        return [usual]
-    places = [place for place in (folder, folder / "annotations") if place.is_dir()]
-    found = {path for place in places for pattern in ("instances*.json", "*coco*.json") for path in place.glob(pattern)}
-    return sorted(found)
-
-
-def _images_beside(annotations: Path, folder: Path) -> Path | None:
-    """Find the image folder of COCO's own layout: ``annotations/instances_NAME.json`` and ``NAME/``."""
-    name = annotations.stem.removeprefix("instances_")
-    candidates = (folder / name, folder / "images" / name, folder / "images")
-    return next((candidate for candidate in candidates if candidate.is_dir()), None)
-
-
 def recognise(path: str | Path) -> str:
     """Tell how a data set is laid out, by looking at it.
 
@@ -94,32 +80,10 @@ def recognise(path: str | Path) -> str:
         One of DATASET_KINDS other than "auto".
 
     Raises:
-        DatasetError: there is nothing at the path, or it is laid out in none of the ways.
+        DatasetError: there is nothing at the path, or it is in no format.
     """
-    path = Path(path)
-    if not path.exists():
-        raise DatasetError(f"there is no data set at {path}: no such file or folder")
-    if path.is_file():
-        if path.suffix.lower() != ".json":
-            raise DatasetError(f"{path} is not a data set; give {_LAYOUTS}")
-        if is_labelme(read_json(path)):
-            raise DatasetError(f"{path} is LabelMe's JSON of one image; give the folder that holds all of them")
-        return "coco"
-    if _coco_files(path):
-        return "coco"
-    if is_mask_folder(path):
-        return "masks"
-    for number, file in enumerate(sorted(path.rglob("*.json"))):
-        if number >= _JSON_FILES_LOOKED_AT:
-            break
-        content = read_json(file)
-        if is_labelme(content):
-            return "labelme"
-        if isinstance(content, dict) and {"image", "annotations"} <= content.keys():
-            return "sa1b"
-        if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
-            raise DatasetError(f"{file} seems to be a COCO instances file; give it instead of its folder")
-    raise DatasetError(f"{path} is not a data set that anymask knows; it reads {_LAYOUTS}")
+    name = recognise_format(Path(path)).name
+    return _SAME_READER.get(name, name)
 
 
 def open_dataset(
@@ -135,41 +99,52 @@ def open_dataset(
 
     Args:
         path: the file or folder.
-        kind: "coco", "sa1b", "labelme", "masks", or "auto" to recognise it by looking.
-        images: image folder of a COCO file where it is not ``images`` beside it.
+        kind: one of DATASET_KINDS or the name of a format, or "auto" to recognise it by looking.
+        images: folder of the pictures where they are not in the format's usual place.
         split: "train" leaves out the tenth of the images whose name's CRC-32 is divisible by 10, "validation" is
             that tenth, "all" is everything.
         objects: what a mask picture holds; see :mod:`anymask.formats.mask_folder_dataset`.
         cache_bytes: decoded images kept in memory.
 
     Raises:
-        DatasetError: the data set is missing, of an unknown layout, ambiguous or broken.
+        DatasetError: the data set is missing, of an unknown kind, ambiguous or broken.
+        MissingPackageError: a package is needed for the format.
     """
-    if kind not in DATASET_KINDS:
-        raise DatasetError(f"unknown kind of data set {kind!r}: use {', '.join(DATASET_KINDS)}")
-    path = Path(path).expanduser()
-    if kind == "auto":
-        kind = "coco" if images is not None else recognise(path)
+    path, pictures = existing(path), existing_folder(images)
+    kind = recognise(path) if kind == "auto" else _kind(kind)
     if kind == "coco":
-        return _open_coco(path, images, split, cache_bytes)
-    if images is not None:
-        raise DatasetError(f"only COCO files have their images elsewhere; images was given for a {kind} data set")
-    if kind == "sa1b":
+        return _open_coco(path, pictures, split, cache_bytes)
+    if kind == "masks":
+        if pictures is not None:
+            raise DatasetError(f"pictures of masks belong to those in images/ beside them; for {path} leave images out")
+        return MaskFolderDataset(path, objects=objects, split=split, cache_bytes=cache_bytes)
+    # These two read a folder's files when they are asked for.
+    if pictures is None and path.is_dir() and kind == "sa1b":
         return Sa1bDataset(path, split=split, cache_bytes=cache_bytes)
-    if kind == "labelme":
+    if pictures is None and path.is_dir() and kind == "labelme":
         return LabelMeDataset(path, split=split, cache_bytes=cache_bytes)
-    return MaskFolderDataset(path, objects=objects, split=split, cache_bytes=cache_bytes)
+    return FormatDataset(path, find_format(kind), pictures=pictures, split=split, cache_bytes=cache_bytes)
+
+
+def _kind(name: str) -> str:
+    if name in DATASET_KINDS:
+        return name
+    try:
+        found = find_format(name).name
+    except FormatError as error:
+        raise DatasetError(f"unknown kind of data set {name!r}: use {', '.join(DATASET_KINDS)}") from error
+    return _SAME_READER.get(found, found)
 
 
 def _open_coco(path: Path, images: str | Path | None, split: str, cache_bytes: int) -> CocoDataset:
     if path.is_dir():
-        files = _coco_files(path)
+        files = coco_files(path)
         if len(files) > 1:
             names = ", ".join(str(file.relative_to(path)) for file in files)
             raise DatasetError(f"{path} holds several COCO files: {names}; give the one you mean instead of the folder")
         folder, path = path, files[0] if files else path
         if images is None and path != folder / "annotations.json":
-            images = _images_beside(path, folder)
+            images = images_beside(path, folder)
     elif images is None and path.parent.name == "annotations":
-        images = _images_beside(path, path.parent.parent)
+        images = images_beside(path, path.parent.parent)
     return CocoDataset(path, images, split=split, cache_bytes=cache_bytes)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
 from anymask.atomic import write_atomically
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses
-from anymask.formats.instances import IMAGE_SUFFIXES
+from anymask.formats.instances import IMAGE_SUFFIXES, DatasetError
 
 
 class Writer(ABC):
@@ -26,7 +26,7 @@ class Writer(ABC):
         """Write one image's masks.
 
         Raises:
-            FormatError: they cannot be written in this format.
+            FormatError: they cannot be written in this format; other images may follow.
             OSError: a file cannot be written.
         """
 
@@ -61,6 +61,8 @@ class Format(ABC):
         name: what users call it, such as "coco".
         title: one line about it.
         suffixes: endings of files that are written in it where no format is named; empty if it needs to be named.
+        file_suffix: the ending of the one file that it is, or that holds an image's masks in a folder, such as ".json";
+            None where there are several files to an image.
         is_folder: a folder holds it, not one file.
         carries: what it can hold.
     """
@@ -68,6 +70,7 @@ class Format(ABC):
     name: str
     title: str
     suffixes: tuple[str, ...] = ()
+    file_suffix: str | None = None
     is_folder: bool
     carries: frozenset[Feature]
 
@@ -88,6 +91,13 @@ class Format(ABC):
             DatasetError: a file is missing, broken, or not in this format; the message names it.
         """
 
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
+        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next.
+
+        Only a format with a file for each image can go on; any other raises as :meth:`read` does.
+        """
+        yield from self.read(path, pictures)
+
     @abstractmethod
     def open_writer(self, path: Path, losses: Losses, with_pictures: bool = False) -> Writer:
         """Begin a file or folder.
@@ -107,12 +117,14 @@ class FolderFormat(Format):
     """A format that keeps each image's masks in files of their own.
 
     Attributes:
-        file_suffix: the ending of the one file that holds an image's masks, such as ".json"; None where there are
-            several files to an image.
+        is_complete_without_end: nothing is written besides the images' own files, so that images may be written in
+            any order.
+        needs_pictures: :meth:`files` needs the picture of the image.
     """
 
     is_folder = True
-    file_suffix: str | None = None
+    is_complete_without_end = True
+    needs_pictures = False
 
     @abstractmethod
     def files(self, image: AnnotatedImage, key: str, losses: Losses) -> Iterator[tuple[str, bytes]]:
@@ -135,23 +147,45 @@ class FolderFormat(Format):
 
     def open_writer(self, path: Path, losses: Losses, with_pictures: bool = False) -> Writer:
         """Begin a folder."""
-        return _FolderWriter(self, path, losses, with_pictures)
+        return _LayoutWriter(self, path, losses, with_pictures)
 
 
-class _FolderWriter(Writer):
-    def __init__(self, layout: FolderFormat, folder: Path, losses: Losses, with_pictures: bool) -> None:
+class FolderWriter(Writer):
+    """Writes an image's files into a folder when the image comes; which files, a subclass says.
+
+    Args:
+        name: the format's name, for messages.
+        folder: is made.
+        losses: counts what the format cannot hold.
+        with_pictures: copy the pictures, as far as they are known.
+
+    Raises:
+        FormatError: the folder is a file.
+    """
+
+    def __init__(self, name: str, folder: Path, losses: Losses, with_pictures: bool) -> None:
         if folder.exists() and not folder.is_dir():
-            raise FormatError(f"{folder} is a file, and {layout.name} is a folder: name a folder")
-        self.layout, self.folder, self.losses, self.with_pictures = layout, folder, losses, with_pictures
+            raise FormatError(f"{folder} is a file, and {name} is a folder: name a folder")
+        self.folder, self.losses, self.with_pictures = folder, losses, with_pictures
         self.keys: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
+
+    @abstractmethod
+    def files(self, image: AnnotatedImage, key: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the files of one image; see :meth:`FolderFormat.files`."""
+
+    @abstractmethod
+    def picture_place(self, key: str, suffix: str) -> str:
+        """Say where the picture of the image ``key`` goes, relative to the folder."""
 
     def write(self, image: AnnotatedImage) -> None:
         key = unique_key(image.name, self.keys)
         self.keys.add(key)
         if self.with_pictures and image.picture is not None:
-            copy_picture(image, self.folder / self.layout.picture_place(key, picture_suffix(image)))
-        for name, content in self.layout.files(image, key, self.losses):
+            # A key that is the whole name names the picture already.
+            ending = "" if key == image.name and has_picture_suffix(key) else picture_suffix(image)
+            copy_picture(image, self.folder / self.picture_place(key, ending))
+        for name, content in self.files(image, key):
             put_file(self.folder, name, content)
 
     def finish(self) -> None:
@@ -161,15 +195,26 @@ class _FolderWriter(Writer):
         """Leave the images that were written."""
 
 
+class _LayoutWriter(FolderWriter):
+    def __init__(self, layout: FolderFormat, folder: Path, losses: Losses, with_pictures: bool) -> None:
+        super().__init__(layout.name, folder, losses, with_pictures)
+        self.layout = layout
+
+    def files(self, image: AnnotatedImage, key: str) -> Iterator[tuple[str, bytes]]:
+        return self.layout.files(image, key, self.losses)
+
+    def picture_place(self, key: str, suffix: str) -> str:
+        return self.layout.picture_place(key, suffix)
+
+
 def unique_key(name: str, taken: set[str]) -> str:
     """Name an image's files: its own name without the ending, or with it where another has taken that.
 
     Raises:
         FormatError: both are taken: two images have the same name.
     """
-    whole = PurePosixPath(name)
     # Dots inside a name are part of it: only the ending of a picture goes.
-    short = str(whole.with_suffix("")) if whole.suffix.lower() in IMAGE_SUFFIXES else name
+    short = str(PurePosixPath(name).with_suffix("")) if has_picture_suffix(name) else name
     for key in (short, name):
         if key not in taken:
             return key
@@ -188,10 +233,14 @@ def put_file(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
+def has_picture_suffix(name: str) -> bool:
+    """Tell whether a name ends as those of pictures do."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
 def picture_suffix(image: AnnotatedImage) -> str:
     """Give the ending of an image's picture."""
-    suffix = PurePosixPath(image.name).suffix
-    return suffix if suffix.lower() in IMAGE_SUFFIXES else ".jpg"
+    return PurePosixPath(image.name).suffix if has_picture_suffix(image.name) else ".jpg"
 
 
 def copy_picture(image: AnnotatedImage, path: Path) -> None:
@@ -214,6 +263,14 @@ def copy_picture(image: AnnotatedImage, path: Path) -> None:
     write_atomically(path, lambda beside: shutil.copyfile(picture, beside))
 
 
+def unless_failed(images: Iterable[AnnotatedImage | DatasetError]) -> Iterator[AnnotatedImage]:
+    """Yield the images up to the first that could not be read, and raise its error."""
+    for image in images:
+        if isinstance(image, DatasetError):
+            raise image
+        yield image
+
+
 def find_picture(name: str, folders: list[Path]) -> Path | None:
     """Find an image's picture in the first folder that holds it, by its name or, failing that, with another ending."""
     for folder in folders:
@@ -228,3 +285,34 @@ def find_picture(name: str, folders: list[Path]) -> Path | None:
                 if candidate.is_file():
                     return candidate
     return None
+
+
+def find_picture_of_key(
+    key: str, folders: list[Path], is_key: Callable[[str], bool] = lambda _: False
+) -> Path | None:
+    """Find the picture of an image whose files begin with a key of :func:`unique_key`, in the first folder that has it.
+
+    Args:
+        key: the key.
+        folders: where to look.
+        is_key: tells whether another image's files begin with a whole name, as for two pictures that differ only in
+            their endings.
+
+    Returns:
+        The picture of the key's own name, if that ends as those of pictures do, or with such an ending added.
+    """
+    for folder in folders:
+        whole = folder / key
+        if has_picture_suffix(key) and whole.is_file():
+            return whole
+        for suffix in IMAGE_SUFFIXES:
+            for ending in (suffix, suffix.upper()):
+                candidate = whole.with_name(whole.name + ending)
+                if candidate.is_file() and not is_key(key + ending):
+                    return candidate
+    return None
+
+
+def name_of_key(key: str) -> str:
+    """Name an image of which only the key is known."""
+    return key if has_picture_suffix(key) else f"{key}.jpg"

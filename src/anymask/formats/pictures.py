@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from anymask.atomic import write_atomically
@@ -15,6 +16,9 @@ from anymask.segment.masks import Masks
 DRAWING_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff")
 """Only files that keep every value as it is."""
+
+MOST_LABELS = 65_535
+"""How many masks a label map can number."""
 
 
 class PictureNameError(AnymaskError, ValueError):
@@ -54,8 +58,12 @@ def write_label_map(path: str | Path, masks: Masks) -> None:
         OSError: the file cannot be written.
     """
     path = check_picture_name(path, LABEL_MAP_SUFFIXES)
-    most = np.iinfo(np.uint16).max
-    if len(masks) > most:
-        raise MaskError(f"a label map holds at most {most:,} masks, and these are {len(masks):,}")
-    picture = Image.fromarray(masks.label_map().astype(np.uint16))
+    if len(masks) > MOST_LABELS:
+        raise MaskError(f"a label map holds at most {MOST_LABELS:,} masks, and these are {len(masks):,}")
+    picture = label_map_picture(masks.label_map())
     write_atomically(path, lambda beside: picture.save(beside))
+
+
+def label_map_picture(layer: NDArray[np.int32]) -> Image.Image:
+    """Make a grey picture of 16 bits of an array ``[H, W]`` of numbers up to MOST_LABELS."""
+    return Image.fromarray(layer.astype(np.uint16))

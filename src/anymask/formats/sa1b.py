@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses, picture_name
-from anymask.formats.format import FolderFormat, find_picture
+from anymask.formats.format import FolderFormat, find_picture, unless_failed
 from anymask.formats.instances import DatasetError, read_json
+from anymask.formats.json_stream import first_look
 from anymask.formats.walk import files_below
 from anymask.segment.errors import MaskError
 from anymask.segment.masks import Masks
@@ -32,20 +33,30 @@ class Sa1b(FolderFormat):
         """Look for JSON with ``image`` and ``annotations``."""
         files = [path] if path.is_file() else files_below(path, (".json",))
         for _, file in zip(range(20), files, strict=False):
-            if file.suffix.lower() == ".json" and is_sa1b(_try_to_read(file)):
-                return True
+            if file.suffix.lower() == ".json":
+                keys = first_look(file)
+                if keys.get("image") == "{" and keys.get("annotations") == "[":
+                    return True
         return False
 
     def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
         """Read every JSON of the layout below the folder, or the one that is given, in the order of their names."""
+        yield from unless_failed(self.read_each(path, pictures))
+
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
+        """Read as :meth:`read` does, but yield the error of a file that cannot be read and go on with the next."""
         root = path if path.is_dir() else path.parent
         found = False
         for file in files_below(path, (".json",)) if path.is_dir() else [path]:
-            content = read_json(file)
-            if path.is_dir() and not is_sa1b(content):
-                continue
-            found = True
-            yield _read_image(content, file, root, pictures)
+            try:
+                content = read_json(file)
+                if path.is_dir() and not is_sa1b(content):
+                    continue
+                found = True
+                yield _read_image(content, file, root, pictures)
+            except DatasetError as error:
+                found = True
+                yield error
         if not found:
             raise DatasetError(f"{path} holds no JSON file in SA-1B's layout")
 
@@ -97,13 +108,6 @@ def sa1b_masks(content: Any, source: Path | str) -> Masks:
         raise DatasetError(f"{source}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(f"{source} is not in SA-1B's layout: {error!r}") from error
-
-
-def _try_to_read(file: Path) -> Any:
-    try:
-        return read_json(file)
-    except DatasetError:
-        return None
 
 
 def _read_image(content: Any, file: Path, root: Path, pictures: Path | None) -> AnnotatedImage:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.formats.instances import DatasetError, ImageCache, Rle, check_size, is_in_split, read_json, to_rle
+from anymask.formats.instances import DatasetError, ImageCache, Rle, check_size, is_in_split, read_json
+from anymask.formats.sa1b import sa1b_masks
+from anymask.segment.masks import Masks
 
 
 class Sa1bDataset:
@@ -44,27 +45,20 @@ class Sa1bDataset:
         """Give the file name of image ``index``."""
         return self._images[index].name
 
-    def _described(self, index: int) -> tuple[tuple[int, int], list[Any]]:
-        """Read the (height, width) and the segmentations of image ``index``."""
+    def _masks(self, index: int) -> Masks:
         path = self._images[index].with_suffix(".json")
-        content = read_json(path)
-        try:
-            size = int(content["image"]["height"]), int(content["image"]["width"])
-            return size, [entry["segmentation"] for entry in content["annotations"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path} is not in SA-1B's layout: {error!r}") from error
+        return sa1b_masks(read_json(path), path)
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Read image ``index`` as RGB ``[H, W, 3]``."""
         path = self._images[index]
-        return check_size(self._cache.get(index, path), self._described(index)[0], path)
+        return check_size(self._cache.get(index, path), self._masks(index).size, path)
 
     def masks(self, index: int) -> list[Rle]:
         """Give the masks of image ``index`` as compressed RLEs."""
-        (height, width), segmentations = self._described(index)
-        path = self._images[index].with_suffix(".json")
-        return [to_rle(segmentation, height, width, path) for segmentation in segmentations]
+        return self._masks(index).rles
 
     def categories(self, index: int) -> list[str]:
-        """Give an empty name for each mask: SA-1B has no categories."""
-        return [""] * len(self._described(index)[1])
+        """Give the label of each mask of image ``index``, "" where it has none: the published files have no labels."""
+        masks = self._masks(index)
+        return [label or "" for label in masks.labels or [None] * len(masks)]

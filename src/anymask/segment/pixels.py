@@ -18,15 +18,16 @@ The rule:
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from anymask.segment.errors import ImageError, ImageNotFoundError
 
@@ -40,6 +41,8 @@ ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes
 """What `read_image` takes."""
 
 _EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
 _STRETCH_BELOW = 0.25
 _PERCENTILES = (0.1, 99.9)
 
@@ -65,7 +68,9 @@ def read_image(source: ImageSource, *, max_pixels: int | None = DEFAULT_MAX_PIXE
     if isinstance(source, Image.Image):
         return _rgb_from_pillow(source, max_pixels, "the Pillow image")
     if isinstance(source, str | os.PathLike):
-        return _read_path(Path(source), max_pixels)
+        path = Path(source)
+        with _opened(path) as stream:
+            return _read_stream(stream, max_pixels, str(path))
     if isinstance(source, bytes | bytearray | memoryview):
         return _read_stream(io.BytesIO(source), max_pixels, f"the image of {len(source)} bytes")
     if hasattr(source, "read"):
@@ -76,10 +81,31 @@ def read_image(source: ImageSource, *, max_pixels: int | None = DEFAULT_MAX_PIXE
     )
 
 
-def _read_path(path: Path, max_pixels: int | None) -> NDArray[np.uint8]:
+def image_size(
+    source: str | os.PathLike[str] | bytes, *, max_pixels: int | None = DEFAULT_MAX_PIXELS
+) -> tuple[int, int]:
+    """Tell the (height, width) of the picture that :func:`read_image` gives, from the header, without decoding it.
+
+    Args:
+        source: a path, or the bytes of a file.
+        max_pixels: refuse images of more pixels; None for no limit.
+
+    Raises:
+        ImageNotFoundError: the path names nothing (it is also a FileNotFoundError).
+        ImageError: the source is no image, is too large, or its header is broken.
+    """
+    if isinstance(source, bytes):
+        return _stream_size(io.BytesIO(source), max_pixels, f"the image of {len(source)} bytes")
+    path = Path(source)
+    with _opened(path) as stream:
+        return _stream_size(stream, max_pixels, str(path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as stream:
-            return _read_stream(stream, max_pixels, str(path))
+            yield stream
     except FileNotFoundError:
         raise ImageNotFoundError(f"there is no image at {path}") from None
     except IsADirectoryError:
@@ -154,6 +180,46 @@ def _open_pillow(stream: IO[bytes], name: str) -> ImageFile.ImageFile:
     accepted_formats = ", ".join(FILE_FORMATS)
     reason = reasons[0] if reasons else f"not an image of a known format ({accepted_formats})"
     raise ImageError(f"{name} cannot be read: {reason}")
+
+
+def _stream_size(stream: IO[bytes], max_pixels: int | None, name: str) -> tuple[int, int]:
+    if stream.seek(0, os.SEEK_END) == 0:
+        raise ImageError(f"{name} is empty")
+    with _open_pillow(stream, name) as image:
+        _check_limit(image.size, max_pixels, name)
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # Some versions of Pillow have turned this size already, and others have not.
+            width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+        orientation = _header_orientation(image, stream, name)
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
+
+
+def _header_orientation(image: ImageFile.ImageFile, stream: IO[bytes], name: str) -> int:
+    if image.format != "PNG" or "exif" in image.info:
+        return _orientation(image)
+    # Pillow decodes a PNG file before it answers, because the rotation may be said after the pixels.
+    place = stream.tell()
+    if not _has_chunks_after_pixels(stream):
+        return _orientation(image, partial(Image.Image.getexif, image))
+    stream.seek(place)
+    _load(image, name)
+    return _orientation(image)
+
+
+def _has_chunks_after_pixels(png: IO[bytes]) -> bool:
+    """Tell whether a PNG file says something after its pixels that may be a rotation."""
+    position, after_pixels = 8, False
+    while True:
+        png.seek(position)
+        header = png.read(8)
+        kind = header[4:]
+        if len(header) < 8 or kind == b"IEND":
+            return False
+        if after_pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+            return True
+        after_pixels |= kind == b"IDAT"
+        position += 12 + int.from_bytes(header[:4], "big")
 
 
 def _rgb_from_pillow(image: Image.Image, max_pixels: int | None, name: str) -> NDArray[np.uint8]:
@@ -298,9 +364,9 @@ def _has_wide_colour(image: ImageFile.ImageFile) -> bool:
     return samples and image.mode in ("RGB", "RGBA", "RGBX", "LA")
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, get_exif: Callable[[], Image.Exif] | None = None) -> int:
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int((get_exif or image.getexif)().get(_EXIF_ORIENTATION, 1))
     except Exception:
         # A damaged EXIF block must not cost the user a sound picture.
         return 1
@@ -308,7 +374,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _rotated(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Turn and mirror stored pixels upright; EXIF numbers the eight ways a camera can be held."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _SIDEWAYS:
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

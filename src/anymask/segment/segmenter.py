@@ -73,6 +73,15 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def _fingerprint(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        digest.update(key.encode())
+        # A few numbers of each tensor tell two trainings apart without reading gigabytes.
+        digest.update(value.detach().flatten()[:64].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 class Segmenter:
     """A promptable model, ready to encode images; made by :func:`load`.
 
@@ -159,12 +168,12 @@ class Segmenter:
     @cached_property
     def fingerprint(self) -> str:
         """Short hash that tells apart models whose embeddings do not fit each other."""
-        digest = hashlib.sha256()
-        for key, value in self.network.image_encoder.state_dict().items():
-            digest.update(key.encode())
-            # A few numbers of each tensor tell two trainings apart without reading gigabytes.
-            digest.update(value.detach().flatten()[:64].float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return _fingerprint(self.network.image_encoder)
+
+    @cached_property
+    def weights_fingerprint(self) -> str:
+        """Short hash that tells apart models that do not give the same masks."""
+        return _fingerprint(self.network)
 
     def save(self, path: str | Path) -> None:
         """Write the weights to one file that :func:`load` and training read.

@@ -16,6 +16,13 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def limit_this_thread(threads: int) -> None:
+    """Let tensor operations that are begun on this thread use so many threads from now on."""
+    # The first question makes torch apply its own number to a new thread, which it would do later otherwise.
+    torch.get_num_threads()
+    threadpool_limits(threads, user_api="openmp")
+
+
 def map_on_workers(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield ``work(item)`` for each item in order, computed on as many threads as tensor operations may use here.
 
@@ -29,14 +36,7 @@ def map_on_workers(work: Callable[[Item], Result], items: Iterable[Item]) -> Ite
     if workers == 1:
         yield from map(work, items)
         return
-    share = threads // workers
-
-    def limit() -> None:
-        # The first question makes torch apply its own number to a new thread, which it would do later otherwise.
-        torch.get_num_threads()
-        threadpool_limits(share, user_api="openmp")
-
-    pool = ThreadPoolExecutor(workers, initializer=limit)
+    pool = ThreadPoolExecutor(workers, initializer=limit_this_thread, initargs=(threads // workers,))
     try:
         yield from pool.map(work, items)
     finally:

@@ -21,11 +21,10 @@ class DataConfig:
     """One data set.
 
     Attributes:
-        kind: "coco" (an instances file, or a folder with ``annotations.json``), "sa1b" (a folder of images
-            with a JSON beside each), "labelme", "masks" (a folder of mask pictures), "auto" (one of these, recognised
-            by looking) or "synthetic" (scenes drawn on demand).
+        kind: a format of :mod:`anymask.formats` such as "coco" or "sa1b", "masks" (a folder of mask pictures), "auto"
+            (one of these, recognised by looking) or "synthetic" (scenes drawn on demand).
         path: the file or folder, relative to the configuration file; not for synthetic.
-        images: image folder of a COCO file where it is not ``images`` beside it.
+        images: folder of the pictures where they are not in the format's usual place.
         split: "train" leaves out the tenth of the files whose name's CRC-32 is divisible by 10, "validation"
             is that tenth, "all" is everything.
         weight: share of the views, relative to the other data sets.
@@ -163,7 +162,7 @@ def _check_phase(phase: PhaseConfig, where: str) -> None:
             (f"interaction.{name}", getattr(interaction, name), 0)
             for name in ("pixel_weight", "dice_weight", "iou_weight", "single_weight")
         ),
-        *((f"augmentation.{name}", getattr(augmentation, name), 0) for name in ("colour", "min_area")),
+        *((f"augmentation.{name}", getattr(augmentation, name), 0) for name in ("colour", "min_area", "prefer_small")),
     ]
     for name, number, least in at_least:
         if not least <= number < float("inf"):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from anymask.atomic import write_atomically
+from anymask.draw.fitting import fit
 from anymask.draw.overlay import overlay
 from anymask.draw.palette import assign_colors
 from anymask.evaluate.clicks import PromptedSegmenter
@@ -86,15 +87,7 @@ def _enlarged(
 ) -> NDArray[np.uint8]:
     """Paint contours at the panel's size, so that lines stay thin on small images."""
     scale = PANEL / max(image.shape[:2])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    arrays = np.stack(
-        [
-            cv2.resize(masks.mask(n).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-            for n in range(len(masks))
-        ]
-    )
-    panel = overlay(np.asarray(shown, dtype=np.uint8), arrays, alpha=0.15, colors=colors)
+    panel = overlay(*fit(image, masks, PANEL), alpha=0.15, colors=colors)
     for x, y in points or ():
         # A star would hide what is small.
         centre = (round((x + 0.5) * scale), round((y + 0.5) * scale))

@@ -88,7 +88,7 @@ def test_a_dry_run_changes_nothing(photos: Path) -> None:
 
 
 def test_limit_then_all(photos: Path) -> None:
-    assert "1 images done" in run("photos", "-o", "masks", *QUICK, "--limit", "1").stderr
+    assert "1 image done" in run("photos", "-o", "masks", *QUICK, "--limit", "1").stderr
     assert "3 images done" in run("photos", "-o", "masks", *QUICK).stderr
     run("photos", "-o", "whole", *QUICK)
     assert names("masks") == names("whole")
@@ -144,6 +144,7 @@ def test_a_list_a_pattern_and_a_tar(photos: Path) -> None:
     shutil.make_archive("shard", "tar", photos)
     assert run("shard.tar", "-o", "packed", *QUICK).exit_code == 0
     assert "shard/more/3.json" in names("packed")
-    assert json.loads(Path("packed/shard/1.json").read_text())["annotations"] == (
-        json.loads(Path("matched/1.json").read_text())["annotations"]
+    assert (
+        json.loads(Path("packed/shard/1.json").read_text())["annotations"]
+        == (json.loads(Path("matched/1.json").read_text())["annotations"])
     )

@@ -42,14 +42,13 @@ def test_twenty_kills_at_random_moments_change_no_byte(crops, tmp_path, results_
     assert undisturbed.returncode == 1
     assert "1 of 60 images failed" in undisturbed.stderr
     expected = results_of(tmp_path / "undisturbed")
-    moments, kills, ended = random.Random(form), 0, 0
+    moments, kills = random.Random(form), 0
     out = tmp_path / "out"
     while kills < KILLS:
         process = subprocess.Popen(command(crops, out, form), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             # Half of the kills come early, when modules are loaded and the journal is read.
             process.wait(moments.uniform(0.5, whole_run if kills % 2 else whole_run / 2))
-            ended += 1
             # There is nothing left to kill: take some results away, as a careless user does.
             for place in sorted(out.glob("*.json"))[: PICTURES // 2]:
                 place.unlink()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
 from anymask.cli import convert, evaluate, everything, export, finetune, formats, models, pretrain, segment, train, view
 from anymask.errors import AnymaskError
+from anymask.formats import FormatWarning
 
 app = typer.Typer(
     name="anymask",
@@ -48,8 +50,20 @@ def _options(
     del version
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Say what a format could not hold in a line, as errors are said; other warnings look as they always do."""
+    if issubclass(category, FormatWarning):
+        typer.echo(f"anymask: {' '.join(str(message).split())}", err=True)
+    else:
+        _show_other_warning(message, category, *place)
+
+
+_show_other_warning = warnings.showwarning
+
+
 def main() -> None:
     """Run the command line; a user's error becomes one line on stderr and exit code 1."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except AnymaskError as error:

@@ -32,9 +32,7 @@ class Part(StrEnum):
 def finetune(
     data: Annotated[
         Path,
-        typer.Argument(
-            help="Annotated images in any format (`anymask formats`), or images/ and masks/."
-        ),
+        typer.Argument(help="Annotated images in any format (`anymask formats`), or images/ and masks/."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model and the report.")],
     model: Annotated[str, typer.Option(help="A model's name or a checkpoint file to begin with.")] = "pocket",

@@ -137,7 +137,7 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
         write_atomically(options.report, lambda path: path.write_text(text))
     if report.failures:
         where = f"see {folder / MANIFEST}" if report.complete else "the last part to end lists them"
-        typer.echo(f"anymask: {len(report.failures):,} of {report.images:,} images failed; {where}", err=True)
+        typer.echo(f"anymask: {len(report.failures):,} of {_images(report.images)} failed; {where}", err=True)
         raise typer.Exit(1)
 
 
@@ -154,7 +154,7 @@ def _backend(options: RunOptions) -> Backend:
 
     address = None if options.ray == "local" else options.ray
     chosen = ClusterOptions(address, options.workers, options.cpus_per_worker, options.gpus_per_worker)
-    return lambda loaded, items: run_on_cluster(loaded.job, items, chosen)
+    return lambda loaded, items: run_on_cluster(loaded, items, chosen)
 
 
 def _say_what_would_be_done(
@@ -170,7 +170,7 @@ def _say_what_would_be_done(
 
     mine = items if shard is None else select_shard(items, *shard)
     done = 0 if options.restart else done_before(folder, mine)
-    typer.echo(f"{len(mine):,} images{f' of {len(items):,}' if shard else ''}, {done:,} of them done before")
+    typer.echo(f"{_images(len(mine))}{f' of {len(items):,}' if shard else ''}, {done:,} of them done before")
     for item in [*mine[:3], *mine[3:][-1:]]:
         typer.echo(f"  {item.name}")
     place = joined_path(job, folder) if job.is_joined else folder
@@ -183,7 +183,13 @@ def _summary(report: Report, folder: Path) -> str:
     before = f", {report.done_before:,} before" if report.done_before else ""
     took = f" in {_duration(report.seconds)} ({report.rate:.2f} images/s)" if report.done else ""
     place = folder if report.joined is None else report.joined
-    return f"{report.done:,} images done{took}{before}; {report.masks:,} masks in {place}"
+    return (
+        f"{_images(report.done)} done{took}{before}; {report.masks:,} mask{'' if report.masks == 1 else 's'} in {place}"
+    )
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

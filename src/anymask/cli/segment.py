@@ -111,12 +111,13 @@ def segment(
 
     options = RunOptions(limit, shard, restart, dry_run, report, ray, workers, cpus_per_worker, gpus_per_worker)
     if prompts_file is not None:
-        if point or box or mask is not None or separate or json_path is not None:
-            raise PromptError("--prompts has the prompts of all images: leave out --point, --box, --mask and --json")
         from anymask.runs.inputs import list_items
         from anymask.runs.job import Job, Prompted
-        from anymask.runs.prompt_files import attach_prompts, read_prompt_file
+        from anymask.runs.prompt_files import read_prompt_file
+        from anymask.runs.prompt_matching import attach_prompts
 
+        if point or box or mask is not None or separate or json_path is not None:
+            raise PromptError("--prompts has the prompts of all images: leave out --point, --box, --mask and --json")
         folder = output or Path("out")
         asked = attach_prompts(list_items(inputs, exclude=folder), read_prompt_file(prompts_file))
         job = Job(Prompted(bool(multimask)), model, device, precision, format_name or "sa1b", overlays, with_pictures)

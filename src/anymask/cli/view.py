@@ -56,9 +56,7 @@ def view(
         typer.echo(f"anymask: {line}", err=True)
     if sheet.without_picture:
         hint = "" if pictures else "; --pictures FOLDER says where they are"
-        typer.echo(
-            f"anymask: {len(sheet.without_picture)} of {len(chosen)} images are drawn on grey{hint}", err=True
-        )
+        typer.echo(f"anymask: {len(sheet.without_picture)} of {len(chosen)} images are drawn on grey{hint}", err=True)
     typer.echo(str(sheet_path))
     if failures:
         raise typer.Exit(1)

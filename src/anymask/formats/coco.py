@@ -79,7 +79,8 @@ class Coco(Format):
 class CocoPolygons(Coco):
     """COCO's instances file with polygons, for tools that read nothing else.
 
-    Polygons of COCO have no holes and are drawn by pycocotools' rule. A mask that they would not give back to the pixel
+    Polygons of COCO have no holes, and run along the corners of pixels, by which pycocotools gives the mask back to the
+    pixel; tools that draw them with OpenCV add a line of pixels on the right and below. A mask that is not given back
     (one with a hole or without a pixel, or one of a picture so large that pycocotools loses count) is written as
     compressed run lengths instead, with ``iscrowd`` 0, and counted: no mask is changed, but not every tool reads it.
     """

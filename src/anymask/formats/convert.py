@@ -117,9 +117,7 @@ class _Run:
                     self.progress(self.images)
             if self.failures and not self.images:
                 raise FormatError(f"no image of {source} could be converted: {self.failures[0]}")
-        return Conversion(
-            self.reader.name, self.writer.name, self.images, self.masks, losses.lines(), self.failures
-        )
+        return Conversion(self.reader.name, self.writer.name, self.images, self.masks, losses.lines(), self.failures)
 
     def _fail(self, reason: str) -> None:
         line = " ".join(reason.split())

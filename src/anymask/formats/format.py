@@ -167,6 +167,7 @@ class FolderWriter(Writer):
         if folder.exists() and not folder.is_dir():
             raise FormatError(f"{folder} is a file, and {name} is a folder: name a folder")
         self.folder, self.losses, self.with_pictures = folder, losses, with_pictures
+        self.image_names: set[str] = set()
         self.keys: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -179,7 +180,10 @@ class FolderWriter(Writer):
         """Say where the picture of the image ``key`` goes, relative to the folder."""
 
     def write(self, image: AnnotatedImage) -> None:
+        if image.name in self.image_names:
+            raise FormatError(f"two images have the name {image.name}; names must differ within a data set")
         key = unique_key(image.name, self.keys)
+        self.image_names.add(image.name)
         self.keys.add(key)
         if self.with_pictures and image.picture is not None:
             # A key that is the whole name names the picture already.
@@ -287,9 +291,7 @@ def find_picture(name: str, folders: list[Path]) -> Path | None:
     return None
 
 
-def find_picture_of_key(
-    key: str, folders: list[Path], is_key: Callable[[str], bool] = lambda _: False
-) -> Path | None:
+def find_picture_of_key(key: str, folders: list[Path], is_key: Callable[[str], bool] = lambda _: False) -> Path | None:
     """Find the picture of an image whose files begin with a key of :func:`unique_key`, in the first folder that has it.
 
     Args:

@@ -266,17 +266,20 @@ def _closed(ring: NDArray[np.float32], place: Georeference | None) -> list[list[
 def _on_picture(
     rings: list[NDArray[np.float32]], collection: _Collection, place: Georeference
 ) -> list[NDArray[np.float64]]:
-    """Take rings on the map to pixel corners of the picture that lies at ``place``."""
+    """Take rings on the map to pixel corners of the picture at ``place``; infinitely far if off its system."""
     if not rings:
         return []
-    points = np.concatenate(rings).astype(np.float64)
+    places = [ring.astype(np.float64) for ring in rings]
     system = collection.crs
-    if system is None and not collection.is_own and (np.abs(points) <= (180, 90)).all():
+    if system is None and not collection.is_own and all((np.abs(ring) <= (180, 90)).all() for ring in places):
         system = WGS84
-    if system is not None and place.crs is not None and not same_system(system, place.crs):
-        points = reproject(points, plain_name(system), place.crs)
-    ends = np.cumsum([len(ring) for ring in rings])[:-1]
-    return np.split(place.to_pixels(points), ends)
+    if system is None or place.crs is None or same_system(system, place.crs):
+        return [place.to_pixels(ring) for ring in places]
+    moved = reproject(places, plain_name(system), place.crs)
+    return [
+        np.full_like(ring, np.inf) if there is None else place.to_pixels(there)
+        for ring, there in zip(places, moved, strict=True)
+    ]
 
 
 def _image(collection: _Collection, picture: Path | None, outlines: list[list[Polygon]], hint: str) -> AnnotatedImage:
@@ -316,7 +319,7 @@ def _named(collection: _Collection, picture: Path) -> str:
 
 def _columns(features: list[FileFeature], collection: _Collection) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    labels = [feature.label for feature in features]
+    labels = [_own_label(feature) if collection.is_own else feature.label for feature in features]
     if any(label is not None for label in labels):
         columns["labels"] = labels
     for name, column in _COLUMNS.items():
@@ -332,6 +335,11 @@ def _columns(features: list[FileFeature], collection: _Collection) -> dict[str, 
                     f"{collection.file}: the property {name} of a feature is unsound: {error}"
                 ) from error
     return columns
+
+
+def _own_label(feature: FileFeature) -> str | None:
+    label = feature.properties.get("label")
+    return label if isinstance(label, str) else None
 
 
 def _crs_of(content: Any) -> str | None:

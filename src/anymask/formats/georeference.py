@@ -113,23 +113,31 @@ def same_system(first: str, second: str) -> bool:
     return plain_name(first) == plain_name(second) or _system(first) == _system(second)
 
 
-def reproject(points: NDArray[np.float64], source: str, target: str) -> NDArray[np.float64]:
-    """Take places [K, 2] of one reference system to another; x is easting or longitude, always.
+def reproject(rings: list[NDArray[np.float64]], source: str, target: str) -> list[NDArray[np.float64] | None]:
+    """Take rings of places [K, 2] of one reference system to another; x is easting or longitude, always.
+
+    Returns:
+        The rings; None for one that has no place in the other system, which may not cover the whole earth.
 
     Raises:
-        FormatError: a name means nothing, or a place has none in the other system.
+        FormatError: a name means nothing.
         MissingPackageError: rasterio is not installed.
     """
-    rasterio = _rasterio()
     before, after = _system(source), _system(target)
+    together = _transformed(np.concatenate(rings), before, after)
+    if together is not None:
+        return [*np.split(together, np.cumsum([len(ring) for ring in rings])[:-1])]
+    return [_transformed(ring, before, after) for ring in rings]
+
+
+def _transformed(points: NDArray[np.float64], before: Any, after: Any) -> NDArray[np.float64] | None:
+    rasterio = _rasterio()
     try:
         x, y = rasterio.warp.transform(before, after, points[:, 0].tolist(), points[:, 1].tolist())
-    except rasterio.errors.RasterioError as error:
-        raise FormatError(f"no way from {source} to {target}: {' '.join(str(error).split())}") from error
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError):
+        return None
     moved = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
-    if not np.isfinite(moved).all():
-        raise FormatError(f"coordinates said to be of {source} have no place in {target}")
-    return moved
+    return moved if np.isfinite(moved).all() else None
 
 
 def plain_name(crs: str) -> str:
@@ -166,6 +174,7 @@ def _system(name: str) -> Any:
 def _rasterio() -> Any:
     try:
         import rasterio
+        import rasterio._err
         import rasterio.warp
     except ImportError as error:
         raise MissingPackageError(

@@ -70,6 +70,8 @@ def read_json(path: Path) -> Any:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise DatasetError(f"{path} is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise DatasetError(f"{path} is nested too deeply to be read") from error
 
 
 def to_rle(segmentation: Any, height: int, width: int, source: Path) -> Rle:

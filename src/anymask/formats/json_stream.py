@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from anymask.formats.instances import DatasetError
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _WHITE = re.compile(r"[ \t\n\r]*")
 _DECODE = json.JSONDecoder().raw_decode
 # Where text is cut off, the decoder complains of a place no further from the end than literals and escapes are long.
@@ -151,15 +151,9 @@ class JsonStream:
 
     def _more(self) -> bool:
         """Drop the text that was read and append a chunk, at least as long as what is left; False at the end."""
-        read = self._text[: self._at]
-        self._characters += len(read)
-        lines = read.count("\n")
-        self._lines += lines
-        self._columns = len(read) - read.rindex("\n") - 1 if lines else self._columns + len(read)
-        self._text, self._at = self._text[self._at :], 0
         text = ""
         while not text:
-            size = max(self._chunk, len(self._text))
+            size = max(self._chunk, len(self._text) - self._at)
             if self._limit is not None:
                 size = min(size, self._limit - self._bytes)
             try:
@@ -174,7 +168,12 @@ class JsonStream:
             if not content:
                 return False
             self._bytes += len(content)
-        self._text += text
+        read = self._text[: self._at]
+        lines = read.count("\n")
+        self._characters += len(read)
+        self._lines += lines
+        self._columns = len(read) - read.rindex("\n") - 1 if lines else self._columns + len(read)
+        self._text, self._at = self._text[self._at :] + text, 0
         return True
 
     def _broken(self, reason: str, position: int) -> DatasetError:

@@ -19,8 +19,8 @@ from anymask.formats.pictures import LABEL_MAP_SUFFIXES, MOST_LABELS, label_map_
 class LabelMap(FolderFormat):
     """``images/NAME.jpg`` and ``masks/NAME.png``, grey with 16 bits: 0 is background, k + 1 mask k.
 
-    A pixel of several masks goes to the smallest. Masks without a pixel, those that smaller ones cover wholly, and, where
-    there are more than 65,535, the smallest are left out. Labels and scores are not written.
+    A pixel of several masks goes to the smallest. Masks without a pixel, those that smaller ones cover wholly, and,
+    where there are more than 65,535, the smallest are left out. Labels and scores are not written.
 
     Reading takes the layouts of :mod:`anymask.formats.mask_layouts`, by the rule "auto" of
     :mod:`anymask.formats.mask_pictures`; an image without a picture of masks is left out.

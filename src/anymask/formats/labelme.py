@@ -28,6 +28,7 @@ from anymask.segment.polygons import Polygon, polygons_to_mask
 SHAPES_WITHOUT_AREA = ("point", "line", "linestrip", "points")
 """Shapes that enclose nothing; they are left out."""
 
+_SHAPES_WITH_AREA = ("polygon", "rectangle", "circle", "mask")
 _VERSION = "5.5.0"
 _UNLABELLED = "object"
 _INSET = 0.01
@@ -179,6 +180,11 @@ def _rasterise(shape: dict[str, Any], size: tuple[int, int], path: Path) -> Rle 
     kind = shape.get("shape_type") or "polygon"
     if kind in SHAPES_WITHOUT_AREA:
         return None
+    if kind not in _SHAPES_WITH_AREA:
+        raise DatasetError(
+            f"{path}: unknown shape_type {kind!r}; objects are {', '.join(_SHAPES_WITH_AREA)}, and "
+            f"{', '.join(SHAPES_WITHOUT_AREA)} are left out"
+        )
     height, width = size
     points = np.asarray(shape["points"], dtype=np.float64).reshape(-1, 2)
     if kind == "polygon":
@@ -192,21 +198,16 @@ def _rasterise(shape: dict[str, Any], size: tuple[int, int], path: Path) -> Rle 
         radius = np.hypot(x1 - x0, y1 - y0)
         y, x = np.mgrid[0:height, 0:width] + 0.5
         return rle.encode_mask((x - x0) ** 2 + (y - y0) ** 2 <= radius**2)
-    if kind == "mask":
-        inside = read_rgb(base64.b64decode(shape["mask"]), f"of a mask shape inside {path}")[..., 0] > 0
-        left, top = round(x0), round(y0)
-        if left < 0 or top < 0:
-            raise DatasetError(f"{path}: a mask begins outside the image, at ({left}, {top})")
-        if left + inside.shape[1] > width or top + inside.shape[0] > height:
-            raise DatasetError(
-                f"{path}: a mask of {inside.shape[1]} x {inside.shape[0]} pixels at ({left}, {top}) leaves the image, "
-                f"which is {width} x {height}"
-            )
-        return rle.encode_crop(inside, (left, top), size)
-    raise DatasetError(
-        f"{path}: unknown shape_type {kind!r}; objects are polygon, rectangle, circle or mask, and "
-        f"{', '.join(SHAPES_WITHOUT_AREA)} are left out"
-    )
+    inside = read_rgb(base64.b64decode(shape["mask"]), f"of a mask shape inside {path}")[..., 0] > 0
+    left, top = round(x0), round(y0)
+    if left < 0 or top < 0:
+        raise DatasetError(f"{path}: a mask begins outside the image, at ({left}, {top})")
+    if left + inside.shape[1] > width or top + inside.shape[0] > height:
+        raise DatasetError(
+            f"{path}: a mask of {inside.shape[1]} x {inside.shape[0]} pixels at ({left}, {top}) leaves the image, "
+            f"which is {width} x {height}"
+        )
+    return rle.encode_crop(inside, (left, top), size)
 
 
 def _read_image(content: dict[str, Any], file: Path, root: Path, pictures: Path | None) -> AnnotatedImage:

@@ -76,7 +76,8 @@ class MaskFolderDataset:
             raise DatasetError(f"{images} holds no image ({', '.join(IMAGE_SUFFIXES)})")
         if not with_masks:
             raise DatasetError(
-                f"no mask in {masks} belongs to an image in {images}: the mask of {first.name} would be {first.stem}.png"
+                f"no mask in {masks} belongs to an image in {images}: the mask of {first.name} would be "
+                f"{first.stem}.png"
             )
         return sum(1 for _ in files_below(images, IMAGE_SUFFIXES))
 

@@ -8,7 +8,8 @@ Three layouts::
 
 ``labels/`` may stand for ``masks/``, and NAME may lie in folders. ``masks/NAME.jpg.png`` belongs to ``images/NAME.jpg``
 alone. A folder in ``masks/`` holds the objects of the image of its name, if there is such an image, or the masks of the
-images in the folder of its name, if there is such a folder. Where that leaves both open, pictures of one bit are objects.
+images in the folder of its name, if there is such a folder. Where that leaves both open, pictures of one bit are
+objects.
 """
 
 from __future__ import annotations
@@ -104,9 +105,7 @@ def read_masks(found: MaskFiles, objects: str = "auto") -> list[RLE]:
     return rles
 
 
-def read_mask_folder(
-    folder: Path, pictures: Path | None, are_objects: bool
-) -> Iterator[AnnotatedImage | DatasetError]:
+def read_mask_folder(folder: Path, pictures: Path | None, are_objects: bool) -> Iterator[AnnotatedImage | DatasetError]:
     """Read every image's masks, or why they cannot be read.
 
     Args:
@@ -127,7 +126,9 @@ def read_mask_folder(
                 yield error
     if not found:
         where = " and ".join(f"{name}/" for name in MASK_FOLDERS)
-        raise DatasetError(f"{folder} holds no pictures of masks: neither {where} in it, nor folders with these, have any")
+        raise DatasetError(
+            f"{folder} holds no pictures of masks: neither {where} in it, nor folders with these, have any"
+        )
 
 
 def read_image_of(found: MaskFiles) -> AnnotatedImage:

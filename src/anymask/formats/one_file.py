@@ -85,4 +85,4 @@ class OneFileWriter(Writer):
 def append_file(spool: IO[bytes], target: IO[bytes]) -> None:
     """Append all of a spooled file to another."""
     spool.seek(0)
-    shutil.copyfileobj(spool, target, 1 << 20)
+    shutil.copyfileobj(spool, target, 1 << 18)

@@ -28,5 +28,7 @@ def flatten(masks: Masks, most: int, losses: Losses) -> tuple[Masks, NDArray[np.
     visible = np.bincount(layer.reshape(-1), minlength=len(masks) + 1)[1:]
     losses.add("masks without a pixel are left out", int((masks.areas == 0).sum()))
     losses.add("masks that smaller ones cover wholly are left out", int(((visible == 0) & (masks.areas > 0)).sum()))
-    losses.add("masks give the pixels they share to the smaller one", int(((visible > 0) & (visible < masks.areas)).sum()))
+    losses.add(
+        "masks give the pixels they share to the smaller one", int(((visible > 0) & (visible < masks.areas)).sum())
+    )
     return masks, layer

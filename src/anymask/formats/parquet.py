@@ -267,10 +267,12 @@ def _read_image(
         raise DatasetError(f"{place}: the masks of {name} are not in order: sort the rows by image and mask")
     rles = []
     for row in rows:
+        if row["counts"] is None:
+            raise DatasetError(f"{file}, row {row['row']}: image {name}: the mask has no counts")
         try:
             rles.append(rle.from_coco({"size": list(size), "counts": row["counts"]}, size))
         except MaskError as error:
-            raise DatasetError(f"{file}, row {row['row']}: {error}") from error
+            raise DatasetError(f"{file}, row {row['row']}: image {name}: {error}") from error
     columns: dict[str, Any] = {
         "scores": _known([row.get("score") for row in rows]),
         "stability": _known([row.get("stability") for row in rows]),
@@ -282,7 +284,7 @@ def _read_image(
     try:
         masks = Masks(rles, size, **columns)
     except (MaskError, TypeError, ValueError) as error:
-        raise DatasetError(f"{place}: {name}: {error}") from error
+        raise DatasetError(f"{place}: image {name}: {error}") from error
     return AnnotatedImage(name, masks, find_picture(name, folders))
 
 

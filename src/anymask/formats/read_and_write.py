@@ -194,7 +194,8 @@ def _write_one_file(chosen: FolderFormat, target: Path, image: AnnotatedImage, w
     losses = Losses()
     image = replace(image, name=PurePosixPath(image.name).name)
     beside = target.with_name(image.name)
-    if beside == target or (isinstance(image.picture, Path) and target.exists() and target.samefile(image.picture)):
+    is_picture = isinstance(image.picture, Path) and target.exists() and target.samefile(image.picture)
+    if is_picture or (with_pictures and image.picture is not None and beside == target):
         raise FormatError(f"{target} is the picture, which the masks would replace: name another file")
     ((_, content),) = chosen.files(image, target.stem, losses)
     if with_pictures and image.picture is not None:

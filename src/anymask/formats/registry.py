@@ -19,6 +19,7 @@ from anymask.formats.records import Records
 from anymask.formats.sa1b import Sa1b
 from anymask.formats.script_folder import ScriptFolder
 from anymask.formats.voc import Voc
+from anymask.formats.yolo import Yolo
 
 FORMATS: dict[str, Format] = {
     one.name: one
@@ -34,6 +35,7 @@ FORMATS: dict[str, Format] = {
         GeoJson(),
         ScriptFolder(),
         Voc(),
+        Yolo(),
         LabelMap(),
         OneBit(),
     )

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.formats.instances import DatasetError, ImageCache, Rle, check_size, is_in_split, read_json
+from anymask.formats.instances import (
+    IMAGE_SUFFIXES,
+    DatasetError,
+    ImageCache,
+    Rle,
+    check_size,
+    is_in_split,
+    read_json,
+)
 from anymask.formats.sa1b import sa1b_masks
 from anymask.segment.masks import Masks
 
@@ -31,7 +39,7 @@ class Sa1bDataset:
         images = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.with_suffix(".json").is_file()
+            if path.suffix.lower() in IMAGE_SUFFIXES and _json_beside(path).is_file()
         ]
         self._images = [path for path in images if is_in_split(path.name, split)]
         if not images:
@@ -46,7 +54,7 @@ class Sa1bDataset:
         return self._images[index].name
 
     def _masks(self, index: int) -> Masks:
-        path = self._images[index].with_suffix(".json")
+        path = _json_beside(self._images[index])
         return sa1b_masks(read_json(path), path)
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -62,3 +70,9 @@ class Sa1bDataset:
         """Give the label of each mask of image ``index``, "" where it has none: the published files have no labels."""
         masks = self._masks(index)
         return [label or "" for label in masks.labels or [None] * len(masks)]
+
+
+def _json_beside(image: Path) -> Path:
+    """Return an image's JSON: ``NAME.jpg.json``, which tells images of one name apart, if it is there."""
+    whole = image.with_name(f"{image.name}.json")
+    return whole if whole.is_file() else image.with_suffix(".json")

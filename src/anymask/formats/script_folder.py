@@ -42,9 +42,9 @@ class ScriptFolder(FolderFormat):
     """``NAME/0.png``, ``1.png`` and so on, black and white, and ``NAME/metadata.csv`` with a row for each.
 
     The table has the script's columns, empty where something is not known, and behind them ``label`` where masks have
-    labels. As in the script, ``bbox_w`` and ``bbox_h`` reach from the first to the last pixel: one less than the mask is
-    wide and high. An image without masks has a black ``0.png`` without a row, which keeps its size. Pictures are copied
-    to ``images/NAME.jpg``; the script leaves none, and without them the endings of names are lost.
+    labels. As in the script, ``bbox_w`` and ``bbox_h`` reach from the first to the last pixel: one less than the mask
+    is wide and high. An image without masks has a black ``0.png`` without a row, which keeps its size. Pictures are
+    copied to ``images/NAME.jpg``; the script leaves none, and without them the endings of names are lost.
 
     Pictures are looked for in ``images/``, and beside the folders of masks.
     """

@@ -39,14 +39,15 @@ class Voc(Format):
 
     ``SegmentationObject/NAME.png`` numbers the objects from 1, ``SegmentationClass/NAME.png`` says their classes, and
     ``Annotations/NAME.xml`` has name and box of each, in the order of their numbers, and
-    ``ImageSets/Segmentation/trainval.txt`` lists the images. VOC's twenty classes keep their numbers, others follow from 21 in the order of their first
-    appearance; ``labelmap.txt`` has them all, a line ``name:r,g,b::`` each. A folder that has such lists is gone on with:
-    classes keep their numbers. Pixels of 255 ("void") are read as background, and not written.
+    ``ImageSets/Segmentation/trainval.txt`` lists the images. VOC's twenty classes keep their numbers, others follow
+    from 21 in the order of their first appearance; ``labelmap.txt`` has them all, a line ``name:r,g,b::`` each. A
+    folder that has such lists is gone on with: classes keep their numbers. Pixels of 255 ("void") are read as
+    background, and not written.
 
-    A pixel of several masks goes to the smallest. Masks without a pixel, those that smaller ones cover wholly, and, where
-    an image has more than 254, the smallest are left out. A mask without a label is of the class "object", and marked
-    ``unlabelled`` in the XML. Characters of labels that XML cannot hold, and line breaks, become spaces. Scores are not
-    written.
+    A pixel of several masks goes to the smallest. Masks without a pixel, those that smaller ones cover wholly, and,
+    where an image has more than 254, the smallest are left out. A mask without a label is of the class "object", and
+    marked ``unlabelled`` in the XML. Characters of labels that XML cannot hold, and line breaks, become spaces. Scores
+    are not written.
     """
 
     name = "voc"

@@ -18,10 +18,8 @@ VOID = 255
 
 _BACKGROUND = ("background", "_background_", "__background__")
 _IGNORED = "__ignore__"
-_NAMES = (
-    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
-    "pottedplant sheep sofa train tvmonitor"
-).split()
+_NAMES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow")
+_NAMES += ("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 _LINE = re.compile(r"(.*?)\s*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*:[^:]*:[^:]*")
 
 Colour = tuple[int, int, int]
@@ -78,7 +76,9 @@ def read_classes(root: Path) -> VocClasses:
     Raises:
         DatasetError: the file cannot be read.
     """
-    file = next((root / name for name in ("labelmap.txt", "class_names.txt", "labels.txt") if (root / name).is_file()), None)
+    file = next(
+        (root / name for name in ("labelmap.txt", "class_names.txt", "labels.txt") if (root / name).is_file()), None
+    )
     if file is None:
         return VocClasses(list(_NAMES))
     try:

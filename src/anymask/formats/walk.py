@@ -36,9 +36,7 @@ def folders_below(folder: Path, suffixes: Container[str]) -> Iterator[tuple[Path
     yield from _walk_folders(folder, suffixes, frozenset())
 
 
-def _walk_folders(
-    folder: Path, suffixes: Container[str], above: frozenset[Path]
-) -> Iterator[tuple[Path, list[str]]]:
+def _walk_folders(folder: Path, suffixes: Container[str], above: frozenset[Path]) -> Iterator[tuple[Path, list[str]]]:
     real = folder.resolve()
     if real in above:
         return

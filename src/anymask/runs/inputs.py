@@ -1,8 +1,5 @@
 """The images of a run, from whatever names them: files, folders, patterns, lists, tar shards, Parquet files."""
 
-# Paths are text here, because a Path for each of a million images is slow.
-# ruff: noqa: PTH
-
 from __future__ import annotations
 
 import difflib
@@ -44,10 +41,11 @@ def list_items(inputs: Sequence[str], *, exclude: Path | None = None, recursive:
     What is given, in its order:
 
     - an image file, named by its file name;
-    - a folder: all images below it, as :func:`anymask.formats.walk.files_below` goes through them, named by their paths
-      relative to it. If it holds none, all .tar files below it; if none of these, all .parquet files;
-    - a pattern with ``*``, ``?``, ``[abc]`` or ``**``: the files and folders that it matches, named relative to its part
-      before the first of these. ``{000..099}`` and ``{a,b}`` are written out first. A name that exists is no pattern;
+    - a folder: all images below it, as :func:`anymask.formats.walk.files_below` goes through them, named by their
+      paths relative to it. If it holds none, all .tar files below it; if none of these, all .parquet files;
+    - a pattern with ``*``, ``?``, ``[abc]`` or ``**``: the files and folders that it matches, named relative to its
+      part before the first of these. ``{000..099}`` and ``{a,b}`` are written out first. A name that exists is no
+      pattern;
     - a .txt file with one path a line (see :func:`anymask.runs.path_lists.read_path_list`), or "-" for such a list from
       standard input. Relative paths begin beside the list or else in the current folder, as its first path that exists
       decides; from standard input, in the current folder. An image that is missing there fails when it is read. Images

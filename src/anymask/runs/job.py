@@ -26,7 +26,7 @@ from anymask.formats.registry import find_format
 from anymask.formats.sa1b import sa1b_record
 from anymask.runs.items import Item
 from anymask.runs.outcome import Outcome
-from anymask.runs.prompt_files import to_prompts
+from anymask.runs.prompt_entries import to_prompts
 from anymask.segment.everything_settings import EverythingSettings
 from anymask.segment.masks import Masks
 from anymask.segment.pixels import DEFAULT_MAX_PIXELS, read_image
@@ -155,6 +155,8 @@ class Job:
             CheckpointError, UnknownModelError, DeviceError: as for :func:`anymask.load`.
             FormatError: the format is unknown.
         """
+        # Before gigabytes are read, a mistyped name should be said.
+        _ = self.is_joined
         return LoadedJob(self, load(self.model, device=self.device, precision=self.precision))
 
 

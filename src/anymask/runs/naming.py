@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import PurePosixPath
 
 from anymask.formats.annotated import FormatError
@@ -39,9 +39,14 @@ def unique_names(names: Sequence[str], roots: Sequence[int], folders: Sequence[t
     return result
 
 
-def unique_keys(names: Sequence[str]) -> list[str]:
-    """Give what begins the names of each image's files: see :func:`anymask.formats.format.unique_key`."""
-    taken: set[str] = set()
+def unique_keys(names: Sequence[str], taken: Set[str] = frozenset()) -> list[str]:
+    """Give what begins the names of each image's files: see :func:`anymask.formats.format.unique_key`.
+
+    Args:
+        names: the images' names.
+        taken: keys that other images have.
+    """
+    taken = set(taken)
     keys = []
     for name in names:
         try:
@@ -58,7 +63,7 @@ def _roots_that_meet(names: Sequence[str], roots: Sequence[int]) -> set[int]:
     if len(set(roots)) < 2:
         return set()
     owners: dict[str, int] = {}
-    meeting = set()
+    meeting: set[int] = set()
     for name, root in zip(names, roots, strict=True):
         owner = owners.setdefault(name, root)
         if owner != root:

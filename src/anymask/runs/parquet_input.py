@@ -61,9 +61,9 @@ def parquet_images(path: Path) -> list[tuple[str, Source]]:
     """Find the images in a Parquet file without reading them: their names, and where their bytes are.
 
     They are in a column of bytes, or of structures with a field ``bytes``: the one whose name comes first among
-    ``IMAGE_COLUMNS``, or the only one. Their names are those of the first of ``NAME_COLUMNS``, or of the structures' field
-    ``path``, that has a different one in every row; without such a column they are the numbers of the rows, from 0. A
-    file that is damaged is listed as one image that cannot be read, under the name "".
+    ``IMAGE_COLUMNS``, or the only one. Their names are those of the first of ``NAME_COLUMNS``, or of the structures'
+    field ``path``, that has a different one in every row; without such a column they are the numbers of the rows, from
+    0. A file that is damaged is listed as one image that cannot be read, under the name "".
 
     Args:
         path: absolute path of the file.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,8 @@ NAME_KEYS = ("image", "file_name", "image_path", "path", "name")
 
 _IGNORED = frozenset((*NAME_KEYS, "id", "width", "height", "score", "scores"))
 _OBJECT_KEYS = ("box", "point", "points", "point_labels", "labels", "label", "multimask")
+_FAR = 1e9
+"""No image is that wide; infinity and what is no number are not below it either."""
 _ENTRY_KEYS = ("boxes", "prompts", *_OBJECT_KEYS)
 
 
@@ -39,7 +40,9 @@ def read_entry(entry: Any) -> list[PromptFacts]:
             return [_shape(entry, "it")]
         return [_listed(value, f"entry {number}") for number, value in enumerate(entry)]
     if not isinstance(entry, dict):
-        raise PromptFileError(f"expected a list of boxes or an object with boxes, points or prompts, got {_shown(entry)}")
+        raise PromptFileError(
+            f"expected a list of boxes or an object with boxes, points or prompts, got {_shown(entry)}"
+        )
     _check_keys(entry, _ENTRY_KEYS)
     given = {key: value for key, value in entry.items() if value is not None and key not in _IGNORED}
     common = {key: given.pop(key) for key in ("label", "multimask") if key in given}
@@ -123,7 +126,10 @@ def _object_facts(given: dict[str, Any], what: str) -> PromptFacts:
     if labels is not None:
         labels = labels if isinstance(labels, list) else [labels]
         if not _are_click_labels(labels):
-            raise PromptFileError(f"{what}: labels of points are 1 (on the object) or 0 (not on it), got {_shown(labels)}")
+            raise PromptFileError(
+                f"{what}: labels of points are 1 (on the object) or 0 (not on it), got {_shown(labels)}; "
+                "label names an object"
+            )
         if len(labels) != len(points):
             raise PromptFileError(f"{what}: {len(points)} points need as many labels; {len(labels)} were given")
         facts["point_labels"] = [int(label) for label in labels]
@@ -144,12 +150,14 @@ def _shape(value: Any, what: str) -> PromptFacts:
 
 def _box(value: Any, what: str) -> list[float]:
     if not (isinstance(value, list) and len(value) == 4 and all(_is_number(one) for one in value)):
-        raise PromptFileError(f"{what}: a box is four numbers x0, y0, x1, y1 and a point two, x, y; got {_shown(value)}")
+        raise PromptFileError(
+            f"{what}: a box is four numbers x0, y0, x1, y1 and a point two, x, y; got {_shown(value)}"
+        )
     x0, y0, x1, y1 = value
     if x1 <= x0 or y1 <= y0:
         raise PromptFileError(
-            f"{what}: the box {_shown(value)} is empty: x1 must be larger than x0 and y1 than y0 (corners, not width and "
-            "height)"
+            f"{what}: the box {_shown(value)} is empty: x1 must be larger than x0 and y1 than y0 (corners, not width "
+            "and height)"
         )
     return value
 
@@ -178,7 +186,7 @@ def _are_click_labels(labels: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _FAR
 
 
 def _check_keys(entry: dict[str, Any], accepted: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ def _regular_images(archive: tarfile.TarFile, path: str, length: int) -> Iterato
     reached = -1
     while (member := archive.next()) is not None:
         # Otherwise a tar file of a million members fills the memory.
-        archive.members.clear()
+        archive.members = []  # type: ignore[attr-defined]
         if member.offset_data <= reached or member.size < 0:
             raise _DamagedError(f"is damaged: the entry {member.name!r} points back")
         reached = member.offset_data

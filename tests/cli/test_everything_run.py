@@ -42,7 +42,8 @@ def names(folder: str) -> list[str]:
     return sorted(path.as_posix() for path in found if path.parts[0] != ".anymask")
 
 
-def test_a_folder_gives_a_json_beside_each_name(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_a_folder_gives_a_json_beside_each_name() -> None:
     done = run("photos", "-o", "masks", *QUICK, "--report", "report.json")
     assert done.exit_code == 0
     assert names("masks") == ["1.json", "2.json", "manifest.jsonl", "more/3.json", "more/4.json"]
@@ -74,7 +75,8 @@ def test_a_bad_image_is_named_counted_and_listed(photos: Path) -> None:
     assert "broken.jpg cannot be read" in json.loads(line[0])["error"]
 
 
-def test_a_dry_run_changes_nothing(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_a_dry_run_changes_nothing() -> None:
     run("photos/more", "-o", "masks", *QUICK)
     before = names(".")
     done = run("photos/more", "photos", "-o", "masks", *QUICK, "--dry-run")
@@ -87,14 +89,16 @@ def test_a_dry_run_changes_nothing(photos: Path) -> None:
     assert not Path("fresh").exists()
 
 
-def test_limit_then_all(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_limit_then_all() -> None:
     assert "1 image done" in run("photos", "-o", "masks", *QUICK, "--limit", "1").stderr
     assert "3 images done" in run("photos", "-o", "masks", *QUICK).stderr
     run("photos", "-o", "whole", *QUICK)
     assert names("masks") == names("whole")
 
 
-def test_parts_join_to_what_one_run_gives(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_parts_join_to_what_one_run_gives() -> None:
     first = run("photos", "-o", "parts", *QUICK, "--format", "coco", "--shard", "1/2")
     assert "part 1/2 is done" in first.stderr
     assert not Path("parts/annotations.json").exists()
@@ -104,7 +108,8 @@ def test_parts_join_to_what_one_run_gives(photos: Path) -> None:
     assert len(COCO("parts/annotations.json").getImgIds()) == 4
 
 
-def test_other_settings_and_a_restart(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_other_settings_and_a_restart() -> None:
     run("photos", "-o", "masks", *QUICK)
     command = [sys.executable, "-m", "anymask", "everything", "photos", "-o", "masks", "--points-per-side", "3"]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -114,7 +119,8 @@ def test_other_settings_and_a_restart(photos: Path) -> None:
     assert "4 images done" in run("photos", "-o", "masks", "--points-per-side", "3", "--restart").stderr
 
 
-def test_images_as_a_run_of_pictures(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_images_as_a_run_of_pictures() -> None:
     done = run("photos/1.jpg", "photos/2.png", "-o", "seen", *QUICK, "--limit", "1")
     assert done.exit_code == 0
     assert {"1.json", "1-overlay.png", "1-mask-0.png", "1-cutout-0.png"} <= set(names("seen"))
@@ -126,7 +132,8 @@ def test_pictures_go_along(photos: Path) -> None:
     assert Path("set/more/3.jpg").read_bytes() == (photos / "more/3.jpg").read_bytes()
 
 
-def test_what_a_format_cannot_hold_is_said_once(photos: Path) -> None:
+@pytest.mark.usefixtures("photos")
+def test_what_a_format_cannot_hold_is_said_once() -> None:
     done = run("photos", "-o", "maps", *QUICK, "--format", "label-map")
     lines = [line for line in done.stderr.splitlines() if "masks)" in line or "mask)" in line]
     assert done.exit_code == 0

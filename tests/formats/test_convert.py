@@ -3,7 +3,8 @@
 import json
 import shutil
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,9 @@ def test_pictures_are_copied_if_wanted(sa1b: Path, tmp_path: Path) -> None:
     assert copied.read_bytes() == (sa1b / "street/a.jpg").read_bytes()
     elsewhere = tmp_path / "elsewhere"
     shutil.move(tmp_path / "with/images", elsewhere)
-    convert(tmp_path / "with/set.json", tmp_path / "again", target_format="sa1b", with_pictures=True, pictures=elsewhere)
+    convert(
+        tmp_path / "with/set.json", tmp_path / "again", target_format="sa1b", with_pictures=True, pictures=elsewhere
+    )
     assert (tmp_path / "again/street/a.jpg").is_file()
 
 
@@ -59,7 +62,10 @@ Places = Callable[[Path], tuple[Path, Path]]
         (lambda root: (root / "sa1b", root / "sa1b/deep/out"), "one lies in the other"),
         (lambda root: (root / "sa1b", root), "one lies in the other"),
         (lambda root: (root / "sa1b/street/a.json", root / "sa1b"), "one lies in the other"),
-        (lambda root: (root / "sa1b", root / "full"), "full is not empty: name another folder, or write into it by --o"),
+        (
+            lambda root: (root / "sa1b", root / "full"),
+            "full is not empty: name another folder, or write into it by --o",
+        ),
         (lambda root: (root / "nowhere", root / "new"), "there is nothing at .*nowhere"),
     ],
 )
@@ -183,3 +189,31 @@ def test_names_never_leave_the_folder(tmp_path: Path) -> None:
         inside = tmp_path / "target" / name
         convert(tmp_path / "in", inside / f"set{'' if one.is_folder else one.file_suffix}", target_format=name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "target"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_images_are_let_go_one_by_one(tmp_path: Path, name: str) -> None:
+    """Neither writing nor reading keeps the images that are done with."""
+    first = reduced(small_set(tmp_path / "pictures", name == "geojson-map"), FORMATS[name].carries)[0]
+    assert isinstance(first.picture, Path)
+    alive: list[weakref.ref[AnnotatedImage]] = []
+    most = 0
+
+    def watched(image: AnnotatedImage) -> AnnotatedImage:
+        nonlocal most
+        alive.append(weakref.ref(image))
+        most = max(most, sum(one() is not None for one in alive))
+        return image
+
+    def images() -> Iterator[AnnotatedImage]:
+        for number in range(12):
+            yield watched(AnnotatedImage(f"{number:02}{first.picture.suffix}", first.masks, first.picture))
+
+    target = tmp_path / f"set{FORMATS[name].file_suffix if not FORMATS[name].is_folder else ''}"
+    formats.write(target, images(), name, with_pictures=True)
+    assert most <= 3
+    most = 0
+    for image in formats.read(target, name):
+        watched(image)
+    assert 1 <= most <= 3
+    assert len(alive) == 24

@@ -126,7 +126,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
         open_dataset(tmp_path)
     with pytest.raises(DatasetError, match="unknown kind of data set 'imagenet': use auto, masks"):
         open_dataset(tmp_path, "imagenet")
-    with pytest.raises(DatasetError, match="there is no folder .*nowhere with pictures"):
+    with pytest.raises(DatasetError, match=r"there is no folder .*nowhere with pictures"):
         open_dataset(tmp_path / "my-own.json", images=tmp_path / "nowhere")
     mask(tmp_path / "two/masks/a.png")
     with pytest.raises(DatasetError, match=r"holds masks, but there is no folder .*images"):
@@ -164,6 +164,23 @@ def test_every_format_is_a_data_set(tmp_path: Path, name: str) -> None:
         assert with_pixels == {one["counts"] for one in expected.rles}
         assert [labels[one["counts"]] for one in expected.rles] == [label or "" for label in wanted]
     assert not found
+
+
+def test_a_data_set_whose_pictures_are_elsewhere(tmp_path: Path) -> None:
+    images = small_set(tmp_path / "pictures")[:1]
+    target = formats.write(tmp_path / "set.parquet", images)
+    dataset = open_dataset(target)
+    with pytest.raises(DatasetError, match=r"the picture of street/a\.jpg in .* was not found; give the folder"):
+        dataset.image(0)
+    assert images[0].picture is not None
+    expected = read_image(images[0].picture)
+    np.testing.assert_array_equal(open_dataset(target, images=tmp_path / "pictures").image(0), expected)
+    formats.write(tmp_path / "sa1b", images, "sa1b")
+    dataset = open_dataset(tmp_path / "sa1b", images=tmp_path / "pictures")
+    np.testing.assert_array_equal(dataset.image(0), expected)
+    assert cv2.imwrite(str(tmp_path / "pictures/street/a.jpg"), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(DatasetError, match="is 9 x 9, but its annotations are for 43 x 31"):
+        open_dataset(target, images=tmp_path / "pictures").image(0)
 
 
 def test_splits_are_those_of_the_kind(tmp_path: Path) -> None:

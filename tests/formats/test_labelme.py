@@ -152,7 +152,7 @@ def test_what_shapes_are_written() -> None:
 
 def test_polygons_fill_what_they_should_at_any_size() -> None:
     """Blobs like those of photographs: each part is a polygon, and no corner is further off than a hundredth."""
-    noise = np.random.default_rng(0).random((40, 120, 160)).astype(np.float32)
+    noise = np.random.default_rng(0).random((12, 120, 160)).astype(np.float32)
     smooth = np.array([cv2.GaussianBlur(one, (0, 0), 4) for one in noise])
     masks = Masks.from_arrays(smooth > np.quantile(smooth, 0.8))
     content = content_of(masks)

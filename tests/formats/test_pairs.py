@@ -9,7 +9,7 @@ import pytest
 from small_set import check_same, picture_bytes, reduced, small_set
 
 from anymask.formats.annotated import AnnotatedImage, Feature, Losses
-from anymask.formats.convert import convert
+from anymask.formats.conversion import convert
 from anymask.formats.format import Format
 from anymask.formats.instances import DatasetError
 from anymask.formats.registry import FORMATS

@@ -108,7 +108,7 @@ def test_every_format_is_recognised_and_no_other(tmp_path: Path, name: str, with
 
 
 def test_what_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="there is nothing at .*nowhere: no such file or folder"):
+    with pytest.raises(DatasetError, match=r"there is nothing at .*nowhere: no such file or folder"):
         recognise_format(tmp_path / "nowhere")
     unlike = tmp_path / "unlike"
     unlike.mkdir()

@@ -80,7 +80,7 @@ def test_every_loss_is_a_warning_of_its_own_at_the_caller(tmp_path: Path, masks:
     assert {one.filename for one in found} == {__file__}
     with pytest.warns(FormatWarning) as found:
         formats.write(tmp_path / "maps", [AnnotatedImage("a.jpg", masks), AnnotatedImage("b.jpg", masks)], "label-map")
-    assert [str(one.message) for one in found][0] == "label-map: labels are not written (4 masks)"
+    assert str(found[0].message) == "label-map: labels are not written (4 masks)"
     assert {one.filename for one in found} == {__file__}
 
 
@@ -136,7 +136,7 @@ def test_reading_says_at_once_what_is_wrong(tmp_path: Path, masks: Masks) -> Non
         formats.read(tmp_path / "nowhere")
     with pytest.raises(FormatError, match="unknown format 'sam'"):
         formats.read(tmp_path / "truck.json", "sam")
-    with pytest.raises(DatasetError, match="there is no folder .*photos with pictures"):
+    with pytest.raises(DatasetError, match=r"there is no folder .*photos with pictures"):
         formats.read(tmp_path / "truck.json", pictures=tmp_path / "photos")
     with pytest.raises(FormatError, match=r"masks\.save\(\) writes one image"):
         formats.write(tmp_path / "x.parquet", masks)  # type: ignore[arg-type]

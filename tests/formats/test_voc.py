@@ -18,7 +18,14 @@ from anymask.formats.voc_classes import palette, read_classes
 from anymask.segment.masks import Masks
 
 HEIGHT, WIDTH = 30, 40
-VOC_COLOURS = {1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
+VOC_COLOURS = {
+    1: (128, 0, 0),
+    2: (0, 128, 0),
+    3: (128, 128, 0),
+    15: (192, 128, 128),
+    20: (0, 64, 128),
+    255: (224, 224, 192),
+}
 """As the development kit of the challenge prints them."""  # fmt: skip
 
 
@@ -82,7 +89,10 @@ def test_what_pillow_and_supervision_see(tmp_path: Path) -> None:
 
     first = squares()[0] & ~squares()[1]
     expected = first * 1 + squares()[1] * 2 + squares()[2] * 3
-    for folder, wanted in (("SegmentationObject", expected), ("SegmentationClass", np.array([0, 20, 21, 21])[expected])):
+    for folder, wanted in (
+        ("SegmentationObject", expected),
+        ("SegmentationClass", np.array([0, 20, 21, 21])[expected]),
+    ):
         with Image.open(tmp_path / "set" / folder / "a.png") as picture:
             assert picture.mode == "P"
             np.testing.assert_array_equal(np.asarray(picture), wanted)
@@ -92,7 +102,9 @@ def test_what_pillow_and_supervision_see(tmp_path: Path) -> None:
     assert labelmap[:3] == ["# label:color_rgb:parts:actions", "background:0,0,0::", "aeroplane:128,0,0::"]
     assert labelmap[-2:] == ["tvmonitor:0,64,128::", "cup:128,64,128::"]
 
-    dataset = supervision.DetectionDataset.from_pascal_voc(str(tmp_path / "set/JPEGImages"), str(tmp_path / "set/Annotations"))
+    dataset = supervision.DetectionDataset.from_pascal_voc(
+        str(tmp_path / "set/JPEGImages"), str(tmp_path / "set/Annotations")
+    )
     ((_, _, found),) = list(dataset)
     assert [dataset.classes[number] for number in found.class_id] == ["tvmonitor", "cup", "cup"]
     np.testing.assert_array_equal(found.xyxy, [[3, 2, 20, 20], [10, 10, 16, 14], [30, 22, 40, 30]])
@@ -183,7 +195,8 @@ def test_names_come_from_the_xml_where_classes_have_none(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("labelmap.txt", "# label:color_rgb:parts:actions\ncup:10,20,30::\nbackground:0,128,0::\ndish:9,9,9:a,b:\n", ["cup", "dish"]),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\ncup:1,2,3::\nbackground:0,128,0::\ndish:9,9,9:a,b:\n",
+         ["cup", "dish"]),
         ("class_names.txt", "_background_\ncup\ndish\n", ["cup", "dish"]),
         ("labels.txt", "__ignore__\n_background_\ncup\ndish\n", ["cup", "dish"]),
         ("labels.txt", "cup\ndish", ["cup", "dish"]),
@@ -216,11 +229,13 @@ def test_colour_pictures(tmp_path: Path) -> None:
 def test_wrong_folders_and_files(tmp_path: Path) -> None:
     assert not Voc().recognises(tmp_path)
     (tmp_path / "SegmentationClass").mkdir()
-    with pytest.raises(DatasetError, match="there is none, and SegmentationClass/ alone does not tell objects apart"):
+    with pytest.raises(
+        DatasetError, match="has no SegmentationObject/; SegmentationClass/ alone does not tell objects apart"
+    ):
         read(tmp_path)
     for year in ("VOC2007", "VOC2012"):
         (tmp_path / year / "SegmentationObject").mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"there is several: .*VOC2007, .*VOC2012; give one of them"):
+    with pytest.raises(DatasetError, match=r"holds several VOC folders: .*VOC2007, .*VOC2012; give one of them"):
         read(tmp_path)
     for name in ("a", "b", "c"):
         save(tmp_path / f"SegmentationObject/{name}.png", numbers())

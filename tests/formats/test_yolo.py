@@ -195,8 +195,10 @@ def test_names_with_folders(tmp_path: Path, name: str) -> None:
         ("train: images/train\nval: images/val\nnames: [cup, dog]", ["images/train/a.jpg", "images/val/b.jpg"]),
         ("path: /gone/elsewhere\ntrain: train/images\nval: val/images\nnames: {0: cup, 1: dog}",
          ["train/images/a.jpg", "val/images/b.jpg"]),
-        ("train: ../train/images\nval: ../valid/images\nnames: ['cup', 'dog']", ["train/images/a.jpg", "valid/images/b.jpg"]),
-        ("train: [images/x, images/y]\nval: images/x\ntest:\nnames: {'1': dog, '0': cup}", ["images/x/a.jpg", "images/y/b.jpg"]),
+        ("train: ../train/images\nval: ../valid/images\nnames: ['cup', 'dog']",
+         ["train/images/a.jpg", "valid/images/b.jpg"]),
+        ("train: [images/x, images/y]\nval: images/x\ntest:\nnames: {'1': dog, '0': cup}",
+         ["images/x/a.jpg", "images/y/b.jpg"]),
         ("path: .\ntrain: images\nval: images/v\nnames: [cup, dog]", ["images/a.jpg", "images/v/b.jpg"]),
         ("train: list.txt\nval: list.txt\nnames: [cup, dog]", ["images/a.jpg", "images/b.jpg"]),
     ],
@@ -287,7 +289,7 @@ def test_missing_pictures(tmp_path: Path) -> None:
     (tmp_path / "images/b.jpg").write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"the size of .*b\.jpg is not known"):
         read(tmp_path)
-    with pytest.raises(DatasetError, match="holds no YOLO data set: neither data.yaml nor labels/"):
+    with pytest.raises(DatasetError, match=r"holds no YOLO data set: neither data\.yaml nor labels/"):
         read(tmp_path / "elsewhere")
 
 

@@ -25,6 +25,7 @@ class Brighter(Task):
         return {"task": "brighter", "settings": {"limit": self.limit}}
 
     def segment(self, segmenter, pixels, item):
+        del segmenter, item
         bright = pixels.mean(axis=2) > self.limit
         return Masks.from_arrays(np.stack([bright, ~bright]), scores=[0.75, 0.5], labels=["bright", "dark"])
 

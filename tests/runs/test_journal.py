@@ -92,9 +92,13 @@ def test_files_on_their_way_are_gone_at_the_next_start(tmp_path):
 
 
 def test_another_process_is_kept_out_but_another_part_is_not(tmp_path):
-    with Journal(tmp_path, SETTINGS), Journal(tmp_path, SETTINGS, shard=(1, 2)):
-        with pytest.raises(RunError, match="another process is at work"), Journal(tmp_path, SETTINGS):
-            pass
+    with (
+        Journal(tmp_path, SETTINGS),
+        Journal(tmp_path, SETTINGS, shard=(1, 2)),
+        pytest.raises(RunError, match="another process is at work"),
+        Journal(tmp_path, SETTINGS),
+    ):
+        pass
 
 
 def test_parts_know_of_each_other(tmp_path):

@@ -1,8 +1,13 @@
 """Images overlap on this machine's threads, in order, in bounded memory, and with the same masks as alone."""
 
+import os
+import subprocess
+import sys
 import threading
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from anymask.runs.inputs import list_items
 from anymask.runs.job import Everything, Job
@@ -92,3 +97,28 @@ def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(photographs):
     outcomes = list(LocalPipeline(loaded).run(items_of(photographs)))
     assert [outcome.error is None for outcome in outcomes] == [False, False, False, True, False]
     assert "over the limit of 1,000" in outcomes[0].error
+
+
+def most_megabytes(folder, out):
+    """The most memory that the command holds at a time, in a process of its own."""
+    options = ["--points-per-side", "2", "--overlays"]
+    process = subprocess.Popen([sys.executable, "-m", "anymask", "everything", folder, "-o", out, *options])
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    return usage.ru_maxrss / 1024
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
+def test_many_large_pictures_need_no_more_memory_than_one(tmp_path):
+    generator = np.random.default_rng(0)
+    for folder, count in (("one", 1), ("many", 6)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            blocks = generator.integers(0, 255, (15, 20, 3), dtype=np.uint8)
+            picture = Image.fromarray(blocks.repeat(400, 0).repeat(400, 1))
+            picture.save(tmp_path / folder / f"{number}.png", compress_level=1)
+    one, many = (most_megabytes(tmp_path / folder, tmp_path / f"{folder}-out") for folder in ("one", "many"))
+    # 48 million pixels each; side by side, two of them and no more fit into the gigabyte.
+    assert one < 1500
+    assert many < one + 1100

@@ -57,8 +57,8 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ("output: run\ndata: [coco]\n" + PHASES, r"data\[0\] must be a table"),
         ("output: run\ndata: [{path: x}]\n" + PHASES, r"the key data\[0\]\.kind is missing"),
         (
-            "output: run\ndata: [{kind: voc}]\n" + PHASES,
-            r"data\[0\]\.kind must be one of auto, coco, sa1b, labelme, masks",
+            "output: run\ndata: [{kind: imagenet}]\n" + PHASES,
+            r"data\[0\]\.kind must be one of auto, masks, coco, ",
         ),
         ("output: run\ndata: [{kind: coco, split: test}]\n" + PHASES, r"data\[0\]\.split must be one of"),
         ("output: run\ndata: [{kind: coco, paste: 1}]\n" + PHASES, r"data\[0\]\.paste must be of type bool"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -50,12 +50,19 @@ def _options(
     del version
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Say what a format could not hold in a line, as errors are said; other warnings look as they always do."""
     if issubclass(category, FormatWarning):
         typer.echo(f"anymask: {' '.join(str(message).split())}", err=True)
     else:
-        _show_other_warning(message, category, *place)
+        _show_other_warning(message, category, filename, lineno, file, line)
 
 
 _show_other_warning = warnings.showwarning

@@ -33,8 +33,8 @@ def view(
 
     Prints the sheet's path. An image that cannot be read is reported, the others are drawn, and the exit code is 1.
     """
-    from anymask.draw.contact_sheet import Tile, contact_sheet
     from anymask import formats
+    from anymask.draw.contact_sheet import Tile, contact_sheet
     from anymask.formats.choose import choose_images
     from anymask.formats.pictures import DRAWING_SUFFIXES, check_picture_name
 

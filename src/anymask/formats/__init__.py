@@ -1,7 +1,7 @@
 """Masks to files and back, in the formats of many tools."""
 
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning
-from anymask.formats.convert import Conversion, convert
+from anymask.formats.conversion import Conversion, convert
 from anymask.formats.folder import write_folder
 from anymask.formats.instances import DatasetError
 from anymask.formats.pictures import write_drawing, write_label_map

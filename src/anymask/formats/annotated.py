@@ -17,7 +17,7 @@ class FormatError(AnymaskError, ValueError):
 
 
 class FormatWarning(UserWarning):
-    """A format could not hold all that it was given; what was written is its documented fallback."""
+    """A format could not hold all, and wrote its documented fallback; or a file holds things that are not masks."""
 
 
 class Feature(StrEnum):

@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -154,7 +154,7 @@ class _CocoWriter(OneFileWriter):
         ]
 
 
-def _append(file: Any, entries: Sequence[dict[str, Any]], is_first: bool) -> None:
+def _append(file: IO[bytes], entries: Sequence[dict[str, Any]], is_first: bool) -> None:
     """Append entries of a JSON list, a line each."""
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     if lines:

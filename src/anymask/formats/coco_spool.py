@@ -50,8 +50,8 @@ class CocoSpool:
 
     def images(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the identity and the entry of each image, in the file's order."""
-        for identity_, entry in self._database.execute("SELECT id, entry FROM images ORDER BY place"):
-            yield identity_, json.loads(entry)
+        for key, entry in self._database.execute("SELECT id, entry FROM images ORDER BY place"):
+            yield key, json.loads(entry)
 
     def annotations(self, image: str) -> list[dict[str, Any]]:
         """Return the annotations of the image of an identity, in the file's order."""
@@ -146,7 +146,7 @@ class CocoSpool:
             first, second = (image_name(json.loads(entry)) or "an image without a name" for entry in doubled[1:])
             raise DatasetError(f"{self.path}: two images have the id {doubled[0]}: {first} and {second}")
         database.execute("DELETE FROM images WHERE place NOT IN (SELECT MIN(place) FROM images GROUP BY id)")
-        (strays, example) = database.execute(
+        strays, example = database.execute(
             "SELECT COUNT(*), MIN(image) FROM annotations WHERE image NOT IN (SELECT id FROM images)"
         ).fetchone()
         self._leave_out(f"the file lists no image with their image_id (such as {example})", strays)

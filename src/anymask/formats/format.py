@@ -180,6 +180,7 @@ class FolderWriter(Writer):
         """Say where the picture of the image ``key`` goes, relative to the folder."""
 
     def write(self, image: AnnotatedImage) -> None:
+        """Write one image's files."""
         if image.name in self.image_names:
             raise FormatError(f"two images have the name {image.name}; names must differ within a data set")
         key = unique_key(image.name, self.keys)

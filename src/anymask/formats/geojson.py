@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning, Losses, picture_name
 from anymask.formats.format import FolderFormat, find_picture, unless_failed
-from anymask.formats.geojson_features import FileFeature, parse_features
+from anymask.formats.geojson_features import FileFeature, is_geojson, parse_features
 from anymask.formats.georeference import (
     WGS84,
     Georeference,
@@ -365,8 +365,9 @@ def _is_on_map(path: Path) -> bool | None:
             continue
         try:
             content = read_json(file)
-            parse_features(content, file)
         except DatasetError:
+            continue
+        if not is_geojson(content):
             continue
         described = content.get("image") if isinstance(content, dict) else None
         return _crs_of(content) is not None or (isinstance(described, dict) and "transform" in described)

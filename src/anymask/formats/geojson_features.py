@@ -34,6 +34,11 @@ class FileFeature:
     polygons: list[Polygon]
 
 
+def is_geojson(content: Any) -> bool:
+    """Tell whether parsed JSON is a collection, a list of features, one feature or one geometry."""
+    return _list(content) is not None
+
+
 def parse_features(content: Any, source: Path | str) -> list[FileFeature]:
     """Take the features out of parsed GeoJSON: a collection, a list of features, one feature or one geometry.
 
@@ -42,9 +47,12 @@ def parse_features(content: Any, source: Path | str) -> list[FileFeature]:
     Raises:
         DatasetError: it is no GeoJSON, or a geometry is broken; the message names ``source`` and the feature.
     """
+    listed = _list(content)
+    if listed is None:
+        raise DatasetError(f"{source} is not GeoJSON: it is no FeatureCollection with features, Feature or geometry")
     features = []
     left_out = 0
-    for number, given in enumerate(_list(content, source)):
+    for number, given in enumerate(listed):
         try:
             feature = _parse(given)
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError) as error:
@@ -60,7 +68,7 @@ def parse_features(content: Any, source: Path | str) -> list[FileFeature]:
     return features
 
 
-def _list(content: Any, source: Path | str) -> list[Any]:
+def _list(content: Any) -> list[Any] | None:
     kind = _kind(content)
     if kind == "featurecollection" and isinstance(content.get("features"), list):
         return cast(list[Any], content["features"])
@@ -70,7 +78,7 @@ def _list(content: Any, source: Path | str) -> list[Any]:
         return [{"type": "Feature", "geometry": content}]
     if isinstance(content, list) and content and all(_kind(one) == "feature" for one in content):
         return content
-    raise DatasetError(f"{source} is not GeoJSON: it is no FeatureCollection with features, Feature or geometry")
+    return None
 
 
 def _kind(content: Any) -> str:

@@ -74,8 +74,9 @@ def _is_wide_grey(path: Path) -> bool:
 
 def _alone(path: Path, pictures: Path | None) -> MaskFiles:
     """Find the picture of a label map that is given by itself."""
-    places = [pictures, path.parent, path.parent.parent / "images"]
-    picture = find_picture_of_key(path.stem, [place for place in places if place is not None])
-    if picture is not None and picture.samefile(path):
-        picture = find_picture_of_key(path.stem, [path.parent.parent / "images"])
+    picture = (
+        find_picture_of_key(path.stem, [] if pictures is None else [pictures])
+        or find_picture_of_key(path.stem, [path.parent], lambda name: name == path.name)
+        or find_picture_of_key(path.stem, [path.parent.parent / "images"])
+    )
     return MaskFiles(name_of_key(path.stem) if picture is None else picture.name, picture, (path,), False)

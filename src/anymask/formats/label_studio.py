@@ -83,7 +83,7 @@ class LabelStudio(Format):
                     yield AnnotatedImage(task.name, Masks(task.rles, size, **task.columns), picture)
             stream.end()
         for what, count in left_out.items():
-            warnings.warn(f"{path}: {count:,} {what}", FormatWarning, stacklevel=2)
+            warnings.warn(f"{path}: {what} ({count:,} left out)", FormatWarning, stacklevel=2)
 
     def open_writer(self, path: Path, losses: Losses, with_pictures: bool = False) -> Writer:
         """Begin a file."""
@@ -179,7 +179,6 @@ def _size_of(picture: Path | bytes | None, left_out: Counter[str]) -> tuple[int,
         with contextlib.suppress(ImageError):
             return image_size(picture, max_pixels=None)
     left_out[
-        "tasks without regions left out, because the size of their picture is not known; name the folder of the "
-        "pictures (--pictures)"
+        "tasks without regions do not say how large their picture is; name the folder of the pictures (--pictures)"
     ] += 1
     return None

@@ -85,7 +85,7 @@ def read_task(content: Any, source: str, left_out: Counter[str]) -> Task:
         name, picture = _name(address, content.get("id"))
     except (MaskError, FormatError, DatasetError) as error:
         raise DatasetError(f"{source}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise DatasetError(f"{source} is not Label Studio's: {error!r}") from error
     return Task(name, picture, size, found.rles, found.columns(score))
 
@@ -138,13 +138,13 @@ class _Regions:
                 raise DatasetError(f"region {part.get('id')}: {error}") from error
         kind = next((str(part.get("type")) for part in parts if _is_other_region(part)), None)
         if kind is not None:
-            self._left_out[f"regions left out: {kind.lower()} is no mask"] += 1
+            self._left_out[f"{kind.lower()} regions are no masks"] += 1
         return None
 
     def _polygon(self, value: dict[str, Any], size: tuple[int, int]) -> RLE | None:
         """Rasterise corners that are given in hundredths of the picture's sides; None for one that was not finished."""
         if value.get("closed") is False or len(value["points"]) < 3:
-            self._left_out["regions left out: a polygon that is not closed is no mask"] += 1
+            self._left_out["polygons that are not closed are no masks"] += 1
             return None
         try:
             corners = np.asarray(value["points"], dtype=np.float64).reshape(-1, 2)

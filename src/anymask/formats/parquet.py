@@ -64,7 +64,8 @@ class Parquet(Format):
         if file is None or file.suffix.lower() not in self.suffixes:
             return False
         try:
-            columns = _open(file).schema_arrow.names
+            with _open(file) as opened:
+                columns = opened.schema_arrow.names
         except DatasetError:
             return False
         except MissingPackageError:

@@ -35,7 +35,7 @@ class Records(FolderFormat):
         """Look for JSON with ``image``, ``width``, ``height`` and ``masks``."""
         files = [path] if path.is_file() else files_below(path, (".json",))
         for _, file in zip(range(_LOOKED_AT), files, strict=False):
-            if file.suffix.lower() == ".json" and _KEYS <= first_look(file).keys():
+            if file.suffix.lower() == ".json" and first_look(file).keys() >= _KEYS:
                 return True
         return False
 
@@ -75,7 +75,7 @@ class Records(FolderFormat):
 
 def is_record(content: Any) -> bool:
     """Tell whether parsed JSON is the record of one image."""
-    return isinstance(content, dict) and _KEYS <= content.keys()
+    return isinstance(content, dict) and content.keys() >= _KEYS
 
 
 def to_record(

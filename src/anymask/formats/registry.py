@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from anymask.formats.annotated import FormatError
+from anymask.formats.annotated import Feature, FormatError
 from anymask.formats.coco import Coco, CocoPolygons
 from anymask.formats.format import Format
 from anymask.formats.geojson import GeoJson, GeoJsonMap
@@ -101,6 +101,12 @@ def recognise_format(path: Path) -> Format:
             if not one.is_folder and file.is_file() and one.recognises(file):
                 raise DatasetError(f"{file} seems to be in the format {one.name}: give it instead of its folder")
     raise DatasetError(f"{path} is in no format that anymask recognises: name one of {', '.join(FORMATS)}")
+
+
+def cannot_hold(one: Format) -> list[Feature]:
+    """List what a format cannot hold; of labels that it has no place for, nothing more is said."""
+    implied = {Feature.UNLABELLED} if Feature.LABELS not in one.carries else set()
+    return [feature for feature in Feature if feature not in one.carries | implied]
 
 
 def _plain(name: str) -> str:

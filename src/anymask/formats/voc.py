@@ -81,10 +81,11 @@ class Voc(Format):
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
         """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
         roots = _roots(path)
-        if len(roots) != 1:
-            several = f"several: {', '.join(str(root) for root in roots)}; give one of them" if roots else "none"
-            hint = ", and SegmentationClass/ alone does not tell objects apart" if (path / CLASSES).is_dir() else ""
-            raise DatasetError(f"a VOC folder has {OBJECTS}/; in {path} there is {several}{hint}")
+        if len(roots) > 1:
+            raise DatasetError(f"{path} holds several VOC folders: {', '.join(map(str, roots))}; give one of them")
+        if not roots:
+            hint = f"; {CLASSES}/ alone does not tell objects apart" if (path / CLASSES).is_dir() else ""
+            raise DatasetError(f"{path} is no VOC folder with masks of objects: it has no {OBJECTS}/{hint}")
         root = roots[0]
         classes = read_classes(root)
         for file in files_below(root / OBJECTS, IMAGE_SUFFIXES):

@@ -39,8 +39,8 @@ class Line:
 def join_rings(polygons: Sequence[Polygon]) -> NDArray[np.float64]:
     """Join exteriors and holes into one ring ``[K, 2]`` by bridges of no width, each walked there and back.
 
-    By the even-odd rule the ring encloses exactly what the polygons do. A bridge goes between the nearest corners, along
-    rows and columns: as outlines lie between pixels, it does not touch the centre of any.
+    By the even-odd rule the ring encloses exactly what the polygons do. A bridge goes between the nearest corners,
+    along rows and columns: as outlines lie between pixels, it does not touch the centre of any.
     """
     rings = [ring.astype(np.float64) for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
     joined = rings[0]

@@ -59,8 +59,8 @@ class ClusterOptions:
             raise RunError(f"{self.gpus_per_worker:g} GPUs per worker: give 0 or more, such as 1 or 0.5")
         if self.address is not None and "://" in self.address:
             raise RunError(
-                f"cannot use {self.address}: Ray's data sets do not run through its client; give the cluster's "
-                "host:port, or start the run on one of its nodes with the address auto"
+                f"cannot use {self.address}: Ray's client is not supported; give the cluster's host:port, or start the "
+                "run on one of its nodes with the address auto"
             )
 
 
@@ -100,7 +100,8 @@ def run_on_cluster(
         home = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
-        ledger = ray.remote(num_cpus=0, scheduling_strategy=home)(Ledger).remote()
+        lasting = {"max_restarts": -1, "max_task_retries": -1}
+        ledger = ray.remote(num_cpus=0, scheduling_strategy=home, **lasting)(Ledger).remote()
         for start in range(0, len(items), WINDOW):
             left: Sequence[int] = range(start, min(start + WINDOW, len(items)))
             while left:
@@ -182,7 +183,7 @@ def _outcomes(
     share = -(-len(numbers) // (workers.most * BATCHES_A_WORKER))
     batches = _Batches(items, numbers, max(1, min(IMAGES_A_THREAD * orders.threads, share)))
     data = ray.data.from_items(batches, override_num_blocks=len(batches))
-    # Each image is a block of its own, that is handed on at once and counted against the store's memory.
+    # Each row is a block of its own, that is handed on at once and counted against the store's memory.
     data.context.target_max_block_size = 1
     # What a lost node took with it is found missing, and done again.
     data.context.max_errored_blocks = -1
@@ -201,10 +202,10 @@ def _outcomes(
     )
     try:
         for rows in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for number, packed in zip(rows["number"].to_pylist(), rows["outcome"], strict=True):
-                outcome = pickle.loads(packed.as_py())
-                if number == FATAL:
-                    raise RunError(outcome.error)
-                yield number, outcome
+            for packed in rows["results"]:
+                for number, outcome in pickle.loads(packed.as_py()):
+                    if number == FATAL:
+                        raise RunError(outcome.error)
+                    yield number, outcome
     except ray.exceptions.RayError as error:
         raise RunError(f"the cluster failed: {last_line(error)}; the same command goes on when it is mended") from error

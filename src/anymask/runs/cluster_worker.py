@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,8 +27,12 @@ MOST_DEATHS = 4
 """When so many workers have died over an image, it is recorded as failed."""
 MOST_FAILED_LOADS = 3
 """When a worker has died so often while it loaded the model, the run ends."""
+IMAGES_A_ROW = 8
+"""What a worker hands on at a time: Ray takes milliseconds for each, as long as a small image may take."""
 FATAL = -1
-"""The number of a row that tells why no worker can go on."""
+"""The number of a result that tells why no worker can go on."""
+
+Numbered = tuple[int, Outcome]
 
 
 class Ledger:
@@ -86,8 +90,8 @@ class WorkerOrders:
 class ClusterWorker:
     """Loads the model once, and takes batches of images through the local pipeline.
 
-    Nothing is raised here, because it would look like a broken worker: what is not one image's fault comes out as a row
-    with the number :data:`FATAL`.
+    Nothing is raised here, because it would look like a broken worker: what is not one image's fault comes out with the
+    number :data:`FATAL`.
 
     Args:
         orders: what to do.
@@ -127,24 +131,27 @@ class ClusterWorker:
         self._ledger.end_load.remote(worker)
 
     def __call__(self, rows: pa.Table) -> Iterator[pa.Table]:
-        """Yield a row for each image, in order, as soon as it is known.
+        """Yield rows of a few images each, in the order of the batch, as soon as they are known.
 
         A batch whose worker died is done again from its beginning; rows that were handed on before are then dropped by
-        their place, so the order must be the same.
+        their place, so each must hold the same images as before.
         """
         for packed in rows["batch"]:
-            batch: list[tuple[int, Item]] = pickle.loads(packed.as_py())
-            if self._pipeline is None:
-                yield _row(FATAL, Outcome("", error=self._fatal, expected=False))
-                return
-            try:
-                for number, outcome in self._run(batch, self._pipeline):
-                    yield _row(number, outcome)
-            except Exception as error:
-                reason = f"a worker on {socket.gethostname()} failed: {type(error).__name__}: {error}"
-                yield _row(FATAL, Outcome("", error=reason, expected=False))
+            results = self._results(pickle.loads(packed.as_py()))
+            while row := list(islice(results, IMAGES_A_ROW)):
+                yield _pack(row)
 
-    def _run(self, batch: Sequence[tuple[int, Item]], pipeline: LocalPipeline) -> Iterator[tuple[int, Outcome]]:
+    def _results(self, batch: Sequence[tuple[int, Item]]) -> Iterator[Numbered]:
+        if self._pipeline is None:
+            yield FATAL, Outcome("", error=self._fatal, expected=False)
+            return
+        try:
+            yield from self._run(batch, self._pipeline)
+        except Exception as error:
+            reason = f"a worker on {socket.gethostname()} failed: {type(error).__name__}: {error}"
+            yield FATAL, Outcome("", error=reason, expected=False)
+
+    def _run(self, batch: Sequence[tuple[int, Item]], pipeline: LocalPipeline) -> Iterator[Numbered]:
         import ray
 
         # Waited for, so that it is noted even if the first image kills this process at once.
@@ -172,8 +179,7 @@ def _deadly(item: Item, died: int) -> Outcome:
     return Outcome(item.name, error=reason, expected=False)
 
 
-def _row(number: int, outcome: Outcome) -> pa.Table:
+def _pack(results: list[Numbered]) -> pa.Table:
     import pyarrow as pa
 
-    packed = pa.array([pickle.dumps(outcome, protocol=pickle.HIGHEST_PROTOCOL)], pa.large_binary())
-    return pa.table({"number": pa.array([number], pa.int64()), "outcome": packed})
+    return pa.table({"results": pa.array([pickle.dumps(results, protocol=pickle.HIGHEST_PROTOCOL)], pa.large_binary())})

@@ -146,16 +146,17 @@ class _Finder:
             return
         if not text:
             raise InputsError(f"an input is empty: name {ACCEPTED}")
-        for path in (Path(text), Path(os.path.expanduser(text))):
+        from_home = os.path.expanduser(text)
+        for path in (text, from_home):
             if os.path.lexists(path):
-                yield from self._path(path)
+                yield from self._path(Path(path))
                 return
-        alternatives = expand_braces(os.path.expanduser(text))
-        if len(alternatives) > 1:
+        alternatives = expand_braces(from_home)
+        if alternatives != [from_home]:
             for alternative in alternatives:
                 yield from self.given(alternative)
-        elif is_pattern(text):
-            yield from self._pattern(alternatives[0])
+        elif is_pattern(from_home):
+            yield from self._pattern(from_home)
         else:
             raise InputsError(_missing(text))
 
@@ -165,7 +166,7 @@ class _Finder:
             return
         suffix = path.suffix.lower()
         if suffix in LIST_SUFFIXES:
-            yield from self._listed(path.read_bytes(), str(path), path.absolute().parent)
+            yield from self._listed(path.read_bytes(), str(path), Path(os.path.abspath(path)).parent)
             return
         if suffix in PACKED_SUFFIXES:
             how = "unpack it" if suffix in (".zip", ".7z", ".rar") else "decompress it to a .tar file, or unpack it"
@@ -293,10 +294,8 @@ def _relative(path: str, root: Path) -> str:
 
 
 def _printable(name: str) -> str:
-    """Write out bytes of a file's name that are no Unicode, as they can neither be shown nor be put into JSON."""
-    if name.isascii():
-        return name
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Write out what in a file's name is no Unicode, as it can neither be shown nor be stored as text."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def _folder_names(root: Path) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anymask.models.freed_memory import give_back_freed_memory
 from anymask.runs.budget import Budget
 from anymask.runs.items import Item
 from anymask.runs.job import LoadedJob
@@ -27,9 +28,11 @@ from anymask.segment.workers import limit_this_thread
 
 MEMORY_FOR_PICTURES = 1 << 30
 """Bytes of decoded pictures between reading and the end of rendering. A picture larger than that goes alone."""
+LARGE_PICTURE = 64 << 20
+"""Bytes of a picture after which freed memory is given back to the system, before the next one needs as much."""
 MOST_SIDE_BY_SIDE = 8
 BYTES_A_PIXEL = 9
-"""RGB three times: as decoded, turned upright, and drawn on."""
+"""Measured: a picture of 108 million pixels needs 8.8 each, at its most while it is decoded."""
 SIDE_BY_SIDE_ON_A_GPU = 2
 
 
@@ -133,7 +136,10 @@ class LocalPipeline:
                 work.outcome = self.job.render(work.item, work.pixels, work.masks)
             except Exception as error:
                 work.outcome = failure(work.item, error)
+        is_large = work.pixels is not None and work.pixels.nbytes >= LARGE_PICTURE
         work.pixels = work.masks = None
+        if is_large:
+            give_back_freed_memory()
         work.budget.give_back(work.number)
 
 

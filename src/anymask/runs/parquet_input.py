@@ -43,8 +43,7 @@ class ParquetRow:
         """Read the bytes. Rows are read fastest in their order; threads may read side by side.
 
         Raises:
-            InputsError: the row holds no bytes, or the file is damaged.
-            OSError: the file cannot be read.
+            InputsError: the row holds no bytes, or the file is damaged or gone.
             MissingPackageError: pyarrow is not installed.
         """
         content = _reader(self.file, self.column, self.group).read(self.row)
@@ -78,10 +77,10 @@ def parquet_images(path: Path) -> list[tuple[str, Source]]:
     try:
         with parquet.ParquetFile(path) as file:
             column = _image_column(file.schema_arrow, path)
-            rows = file.metadata.num_rows
-            names = _names(file, column, rows) or [f"{row:0{len(str(rows - 1))}}" for row in range(rows)]
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-    except (pyarrow.ArrowException, OSError) as error:
+            rows = sum(groups)
+            names = _names(file, column, rows) or [f"{row:0{len(str(rows - 1))}}" for row in range(rows)]
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         return [("", UnreadableImage(str(path), f"{path} cannot be read as Parquet: {_one_line(error)}"))]
     text = str(path)
     places = (ParquetRow(text, column, group, row) for group, length in enumerate(groups) for row in range(length))
@@ -153,7 +152,7 @@ def _names(file: Any, column: str, rows: int) -> list[str] | None:
             values = values.combine_chunks().flatten()[0]
         try:
             names = [picture_name(str(value)) for value in values.to_pylist() if value is not None]
-        except FormatError:
+        except (FormatError, UnicodeDecodeError):
             continue
         if len(set(names)) == rows:
             return names
@@ -191,7 +190,7 @@ class _RowGroupReader:
             try:
                 while row >= self._next:
                     self._advance()
-            except (pyarrow.ArrowException, StopIteration) as error:
+            except (pyarrow.ArrowException, OSError, UnicodeDecodeError, StopIteration) as error:
                 self._restart()
                 reason = _one_line(error) or "the file has changed since its images were listed"
                 raise InputsError(f"{self.path}, row {row} of row group {self.group}: {reason}") from error

@@ -95,7 +95,7 @@ def _objects(given: dict[str, Any]) -> list[PromptFacts]:
         return found
     if not isinstance(labels, list) or len(labels) != len(found):
         count = len(labels) if isinstance(labels, list) else 1
-        raise PromptFileError(f"{len(found)} boxes and points need as many labels; {count} were given")
+        raise PromptFileError(f"there must be a label for each box and point: {len(found)}, not {count}")
     if boxes and points and _are_click_labels(labels):
         raise PromptFileError(
             "labels of numbers beside boxes and points are unclear: write prompts, each with a label or point_labels"

@@ -61,7 +61,7 @@ class PromptFile:
 
     def left_out_lines(self) -> list[str]:
         """Say what was not taken for a prompt."""
-        return [f"{self.path}: left out {count:,} {what}" for what, count in self.left_out.items()]
+        return [f"{self.path}: left out {what} ({count:,})" for what, count in self.left_out.items()]
 
 
 def read_prompt_file(path: Path) -> PromptFile:
@@ -133,8 +133,12 @@ def _read_json(path: Path, found: PromptFile) -> None:
                     continue
                 with _place(path, f"image {name!r}"):
                     found.add(name, read_entry(value))
+            if whole and stream.begins_with() == "{":
+                # Entries one a line, without the ending that says so.
+                _read_lines(path, found)
+                return
             if whole:
-                _add_named(found, whole, f"{path}")
+                _add_named(found, whole, str(path))
         elif stream.begins_with() == "[":
             for number, (value, _) in enumerate(stream.elements()):
                 _add_named(found, value, f"{path}, entry {number}")

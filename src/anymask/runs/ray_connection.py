@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from anymask.segment.errors import MissingPackageError
 
 MEMORY_FOR_RESULTS = 1 << 30
 """Bytes in the object store of a cluster that is started here."""
+SECONDS_TO_CONNECT = 10.0
 
 
 def import_ray() -> Any:
@@ -51,6 +53,8 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
         return
     address = address or "local"
+    if ":" in address:
+        _check_reachable(address)
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     # Ray replaces what the program does when it is told to end.
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -71,6 +75,17 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
+    except (ValueError, OverflowError):
+        raise RunError(f"{address} is not the address of a Ray cluster: give host:port, such as head:6379") from None
+    except OSError as error:
+        raise RunError(f"no Ray cluster at {address}: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -362,7 +362,7 @@ class Masks:
         return registered_method("Masks.draw")(self, *arguments, **options)
 
     def save(self, *arguments: Any, **options: Any) -> Any:
-        """Write the masks to a file; see `anymask.formats`."""
+        """Write the masks to a file; see `anymask.formats.save_masks`."""
         return registered_method("Masks.save")(self, *arguments, **options)
 
     def label(self, *arguments: Any, **options: Any) -> Any:

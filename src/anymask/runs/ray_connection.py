@@ -80,10 +80,10 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 def _check_reachable(address: str) -> None:
     """Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
+    if not host or not (port.isdecimal() and 0 < int(port) < 65536):
+        raise RunError(f"{address} is not the address of a Ray cluster: give host:port, such as head:6379")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
-    except (ValueError, OverflowError):
-        raise RunError(f"{address} is not the address of a Ray cluster: give host:port, such as head:6379") from None
     except OSError as error:
         raise RunError(f"no Ray cluster at {address}: {error.strerror or error}") from error
 

@@ -93,6 +93,15 @@ def test_corners_of_large_images_come_back(tmp_path: Path, size: tuple[int, int]
     assert rle.area([read_lines(file, size)[0].rle]).tolist() == [height * width]
 
 
+def test_very_many_pieces_are_chained() -> None:
+    mask = np.random.default_rng(0).random((80, 70)) > 0.5
+    polygons = mask_to_polygons(mask)
+    ring = join_rings(polygons)
+    assert len(polygons) > 300
+    assert ((ring == np.roll(ring, 1, axis=0)).sum(axis=1) >= 1).all()
+    np.testing.assert_array_equal(even_odd(ring, *mask.shape), mask)
+
+
 def test_bridges_are_short() -> None:
     mask = np.zeros((60, 60), bool)
     mask[2:50, 2:50] = True

@@ -260,6 +260,7 @@ def test_a_cluster_that_is_not_there(loaded: LoadedJob, items: list[Item], addre
         ({"cpus_per_worker": 0}, "0 processors"),
         ({"cpus_per_worker": float("nan")}, "nan processors"),
         ({"gpus_per_worker": -1}, "-1 GPUs"),
+        ({"gpus_per_worker": 1.5}, "whole ones"),
         ({"address": "ray://head:10001"}, "ray://head:10001"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from anymask.segment.rle import RLE
 _OUTSIDE = 0.1
 _WHOLE = 1e-3
 _PAIRS_AT_ONCE = 4_000_000
+_MOST_COMPARED = 300
+_BAND = 32
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,17 @@ class Line:
 def join_rings(polygons: Sequence[Polygon]) -> NDArray[np.float64]:
     """Join exteriors and holes into one ring ``[K, 2]`` by bridges of no width, each walked there and back.
 
-    By the even-odd rule the ring encloses exactly what the polygons do. A bridge goes between the nearest corners,
-    along rows and columns: as outlines lie between pixels, it does not touch the centre of any.
+    By the even-odd rule the ring encloses exactly what the polygons do. A bridge goes along rows and columns, where it
+    touches the centre of no pixel, to the nearest corner; or, of very many pieces, from one to the next.
     """
     rings = [ring.astype(np.float64) for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
+    if len(rings) > _MOST_COMPARED:
+        return _chained(rings)
     joined = rings[0]
     for ring in rings[1:]:
         near, start = _nearest(joined, ring)
         around = np.concatenate([ring[start:], ring[: start + 1]])
-        turn = np.array([[around[0, 0], joined[near, 1]]])
+        turn = _turn(joined[near], around[0])
         joined = np.concatenate([joined[: near + 1], turn, around, turn, joined[near:]])
     return joined
 
@@ -143,6 +148,23 @@ def _nearest(joined: NDArray[np.float64], ring: NDArray[np.float64]) -> tuple[in
         if distances[place, near] < best[0]:
             best = float(distances[place, near]), int(near), first + int(place)
     return best[1], best[2]
+
+
+def _chained(rings: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Join rings from one first corner to the next, band by band of the image, and go back the same way."""
+    rings = sorted(rings, key=lambda ring: (ring[0, 1] // _BAND, ring[0, 0], ring[0, 1]))
+    there, back = [rings[0], rings[0][:1]], [rings[0][:1]]
+    for before, ring in pairwise(rings):
+        turn = _turn(before[0], ring[0])
+        there += [turn, ring, ring[:1]]
+        back += [turn, ring[:1]]
+    # The last ring ends where the way back begins.
+    return np.concatenate([*there, *back[-2::-1]])
+
+
+def _turn(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the corner of a bridge ``[1, 2]`` that goes along a row first."""
+    return np.array([[end[0], start[1]]])
 
 
 def _share(value: float, side: int) -> str:

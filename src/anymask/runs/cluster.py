@@ -57,6 +57,8 @@ class ClusterOptions:
             raise RunError(f"{self.cpus_per_worker:g} processors per worker: give a number above 0, such as 4")
         if self.gpus_per_worker is not None and not self.gpus_per_worker >= 0:
             raise RunError(f"{self.gpus_per_worker:g} GPUs per worker: give 0 or more, such as 1 or 0.5")
+        if self.gpus_per_worker is not None and self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
+            raise RunError(f"{self.gpus_per_worker:g} GPUs per worker: above 1 Ray gives whole ones only")
         if self.address is not None and "://" in self.address:
             raise RunError(
                 f"cannot use {self.address}: Ray's client is not supported; give the cluster's host:port, or start the "
@@ -207,5 +209,5 @@ def _outcomes(
                     if number == FATAL:
                         raise RunError(outcome.error)
                     yield number, outcome
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
         raise RunError(f"the cluster failed: {last_line(error)}; the same command goes on when it is mended") from error

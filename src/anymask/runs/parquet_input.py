@@ -78,13 +78,13 @@ def parquet_images(path: Path) -> list[tuple[str, Source]]:
         with parquet.ParquetFile(path) as file:
             column = _image_column(file.schema_arrow, path)
             groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-            rows = sum(groups)
+            places = [(group, row) for group, length in enumerate(groups) for row in range(length)]
+            rows = len(places)
             names = _names(file, column, rows) or [f"{row:0{len(str(rows - 1))}}" for row in range(rows)]
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         return [("", UnreadableImage(str(path), f"{path} cannot be read as Parquet: {_one_line(error)}"))]
     text = str(path)
-    places = (ParquetRow(text, column, group, row) for group, length in enumerate(groups) for row in range(length))
-    return list(zip(names, places, strict=True))
+    return [(name, ParquetRow(text, column, *place)) for name, place in zip(names, places, strict=True)]
 
 
 def _import_parquet(path: Path | str) -> Any:

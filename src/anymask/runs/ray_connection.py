@@ -32,6 +32,7 @@ def import_ray() -> Any:
     try:
         import ray
         import ray.data
+        import ray.data.exceptions
         import ray.util.scheduling_strategies
     except ImportError as error:
         raise MissingPackageError('a cluster needs Ray: pip install "anymask[cluster]"') from error

@@ -55,6 +55,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, values: NDArray[np
     arrays = apart(values)
     masks = Masks.from_arrays(arrays) if len(arrays) else Masks.empty(values.shape)
     assert not write(folder, [AnnotatedImage("deep/a.jpg", masks)]).counts
+    assert read(folder / "masks") == {"deep/a.jpg": masks}
     with Image.open(folder / "masks/deep/a.png") as map_of_masks:
         assert map_of_masks.mode == "I;16"
         found = np.asarray(map_of_masks)

@@ -210,6 +210,19 @@ def test_own_classes(tmp_path: Path, name: str, content: str, expected: list[str
     assert read(tmp_path)["a.jpg"].labels == [expected[0], expected[1], expected[1]]
 
 
+def test_a_folder_with_own_colours_is_gone_on_with(tmp_path: Path) -> None:
+    tmp_path.joinpath("labelmap.txt").write_text("background:0,0,0::\ncup:250,0,0::\ndish:128,0,0::\n")
+    masks = Masks.from_arrays(squares()[[0, 2]], labels=["cup", "dish"])
+    more = Masks.from_arrays(squares()[1:], labels=["saucer", "cup"])
+    write(tmp_path, [AnnotatedImage("a.jpg", masks), AnnotatedImage("b.jpg", more)])
+    assert read(tmp_path) == {"a.jpg": masks, "b.jpg": more}
+    with Image.open(tmp_path / "SegmentationClass/a.png") as picture:
+        assert picture.convert("RGB").getpixel((4, 4)) == (250, 0, 0)
+    for file in (tmp_path / "Annotations").iterdir():
+        file.unlink()
+    assert read(tmp_path)["b.jpg"].labels == ["saucer", "cup"]
+
+
 def test_colour_pictures(tmp_path: Path) -> None:
     """As CVAT writes them for own labels: objects in VOC's colours or others, classes in the label map's."""
     (tmp_path / "labelmap.txt").write_text("background:0,128,0::\ncup:7,7,7::\ndish:250,0,0::\n")

@@ -50,7 +50,7 @@ class Telling(Everything):
     deadly: str = ""
 
     def segment(self, segmenter: Segmenter, pixels: NDArray[np.uint8], item: Item) -> Masks:
-        Path(self.folder, f"{os.getpid()}").touch()
+        Path(self.folder, f"{os.getpid()} {item.key}").touch()
         if item.name == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().segment(segmenter, pixels, item)
@@ -115,6 +115,10 @@ def telling(loaded: LoadedJob, folder: Path, deadly: str = "") -> LoadedJob:
     return LoadedJob(replace(loaded.job, task=Telling(SETTINGS, folder=str(folder), deadly=deadly)), loaded.segmenter)
 
 
+def workers_seen(folder: Path) -> set[int]:
+    return {int(path.name.split()[0]) for path in folder.iterdir()}
+
+
 def collect(outcomes: Iterator[tuple[Item, Outcome]]) -> dict[str, Outcome]:
     found: dict[str, Outcome] = {}
     for item, outcome in outcomes:
@@ -129,14 +133,14 @@ def test_a_killed_worker_loses_and_doubles_nothing(
 ) -> None:
     outcomes = run_on_cluster(telling(loaded, tmp_path), items, ClusterOptions(cluster.address))
     first = next(outcomes)
-    workers = [int(path.name) for path in tmp_path.iterdir()]
-    assert os.getpid() not in workers
-    os.kill(workers[0], signal.SIGKILL)
+    killed, *_ = before = workers_seen(tmp_path)
+    assert os.getpid() not in before
+    os.kill(killed, signal.SIGKILL)
     found = collect(outcomes)
     assert first[1].name not in found
     assert {**found, first[1].name: first[1]} == expected
     assert expected[items[5].name].error is not None
-    assert len({path.name for path in tmp_path.iterdir()} - {str(workers[0])}) >= 1
+    assert workers_seen(tmp_path) - before, "nobody took its place"
 
 
 @pytest.mark.long
@@ -159,11 +163,30 @@ def test_a_caller_that_stops_asking_leaves_no_work_behind(
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     assert not import_ray().is_initialized()
-    workers = [int(path.name) for path in tmp_path.iterdir()]
+    workers = workers_seen(tmp_path)
     deadline = time.monotonic() + 30
     while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+@pytest.mark.long
+def test_workers_wait_for_a_caller_that_is_slow(cluster: SmallCluster, loaded: LoadedJob, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / "noise.png"), noise)
+    items = [Item(f"{number}.png", str(number), ImageFile(str(tmp_path / "noise.png"))) for number in range(150)]
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    job = replace(telling(loaded, seen).job, with_pictures=True)
+    outcomes = run_on_cluster(LoadedJob(job, loaded.segmenter), items, ClusterOptions(cluster.address))
+    next(outcomes)
+    begun, still = 0, 0
+    while still < 10:
+        time.sleep(1)
+        now = len(list(seen.iterdir()))
+        begun, still = now, still + 1 if now == begun else 0
+    assert begun < 100, "results piled up"
+    assert len(collect(outcomes)) == len(items) - 1
 
 
 @pytest.mark.long

@@ -64,13 +64,15 @@ def find_masks(
     """Find the masks of every image, one folder's names in memory at a time.
 
     Args:
-        folder: in one of the layouts of the module's docstring.
+        folder: in one of the layouts of the module's docstring, or the folder of masks in it.
         pictures: where to look for images before ``images/``.
         are_objects: what the pictures in a folder in ``masks/`` are where no image tells.
 
     Yields:
         The masks of one image, or why they cannot be told.
     """
+    if folder.name in MASK_FOLDERS and mask_folder(folder) is None:
+        folder = folder.parent
     masks = mask_folder(folder)
     if masks is None:
         yield from _folder_per_image(folder)
@@ -209,18 +211,18 @@ def _folder_per_image(folder: Path) -> Iterator[MaskFiles | DatasetError]:
         masks = mask_folder(inner) if inner.is_dir() else None
         if masks is None or inner.name.startswith("."):
             continue
-        images = pictures_in(inner / "images") if (inner / "images").is_dir() else []
+        images = _pictures_in(inner / "images") if (inner / "images").is_dir() else []
         if len(images) != 1:
             yield DatasetError(f"{inner / 'images'} must hold one image, not {len(images)}")
             continue
         # Images of all folders may have one name.
         own = images[0].stem == inner.name
         name = images[0].name if own else f"{inner.name}/{images[0].name}"
-        files = {path.name: path for path in pictures_in(masks)}
+        files = {path.name: path for path in _pictures_in(masks)}
         yield MaskFiles(name, images[0], tuple(files[one] for one in _in_order(list(files))), True)
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def _pictures_in(folder: Path) -> list[Path]:
     """List a folder's own pictures by their names."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 

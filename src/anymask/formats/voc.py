@@ -201,7 +201,7 @@ class _VocWriter(FolderWriter):
             if class_numbers[value] == VOID:
                 self.losses.add(f"of more than {_MOST} classes, the others are named in {ANNOTATIONS}/ only")
             objects.append(VocObject(name, label is None, (box[0], box[1], box[2], box[3])))
-        yield f"{CLASSES}/{key}.png", palette_png(class_numbers[layer])
+        yield f"{CLASSES}/{key}.png", palette_png(class_numbers[layer], self.classes.colours)
         yield f"{ANNOTATIONS}/{key}.xml", annotation_xml(image.name, image.masks.size, objects)
         yield f"{OBJECTS}/{key}.png", palette_png(numbers[layer])
         self.listed[key] = None

@@ -133,10 +133,11 @@ def read_numbers(file: Path, colours: list[Colour] | None = None) -> NDArray[np.
     return table[values]
 
 
-def palette_png(numbers: NDArray[np.uint8]) -> bytes:
-    """Make a PNG of numbers ``[H, W]`` with VOC's palette."""
+def palette_png(numbers: NDArray[np.uint8], colours: list[Colour] | None = None) -> bytes:
+    """Make a PNG of numbers ``[H, W]`` with VOC's palette, in which ``colours`` replace the first ones."""
     picture = Image.fromarray(numbers)
-    picture.putpalette([channel for colour in palette() for channel in colour])
+    used = [*(colours or []), *palette()[len(colours or []) :]]
+    picture.putpalette([channel for colour in used for channel in colour])
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     return stream.getvalue()

@@ -187,9 +187,7 @@ class FolderWriter(Writer):
         self.image_names.add(image.name)
         self.keys.add(key)
         if self.with_pictures and image.picture is not None:
-            # A key that is the whole name names the picture already.
-            ending = "" if key == image.name and has_picture_suffix(key) else picture_suffix(image)
-            copy_picture(image, self.folder / self.picture_place(key, ending))
+            copy_picture(image, self.folder / self.picture_place(key, picture_suffix(image, key)))
         for name, content in self.files(image, key):
             put_file(self.folder, name, content)
 
@@ -243,9 +241,11 @@ def has_picture_suffix(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def picture_suffix(image: AnnotatedImage) -> str:
-    """Give the ending of an image's picture."""
-    return PurePosixPath(image.name).suffix if has_picture_suffix(image.name) else ".jpg"
+def picture_suffix(image: AnnotatedImage, key: str) -> str:
+    """Give the ending of the picture of the image ``key``; none if the key is the whole name, with its ending."""
+    if not has_picture_suffix(image.name):
+        return ".jpg"
+    return "" if key == image.name else PurePosixPath(image.name).suffix
 
 
 def copy_picture(image: AnnotatedImage, path: Path) -> None:

@@ -232,7 +232,7 @@ class LoadedJob:
             picture = image.picture
             assert picture is not None
             content = picture.read_bytes() if isinstance(picture, Path) else picture
-            yield self.layout.picture_place(item.key, picture_suffix(image)), content
+            yield self.layout.picture_place(item.key, picture_suffix(image, item.key)), content
         yield from self.layout.files(image, item.key, losses)
 
 

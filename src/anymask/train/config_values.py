@@ -9,6 +9,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from anymask.errors import AnymaskError
 
 
@@ -96,10 +98,6 @@ def read_values(path: str | Path) -> Any:
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     if path.suffix in (".yaml", ".yml"):
-        try:
-            import yaml
-        except ImportError as error:
-            raise ConfigError("YAML configurations need PyYAML: pip install 'anymask[train]'") from error
         try:
             return yaml.safe_load(text)
         except yaml.YAMLError as error:

@@ -2,10 +2,11 @@
 
 Run: python benchmarks/runs.py [--counts 10 100 1000] [--repeats 2] [--ray]
 Each run is `anymask everything FOLDER --points-per-side 4` in processes of its own; pictures are pieces of 320x240 of
-scikit-image's photographs. Seconds are counted from the first picture on, so that they leave out loading Python and the
-model, and starting Ray. Memory is the most that the command and all its processes held at a time, as resident pages,
-sampled ten times a second; shared pages count for each process. With --ray, each run is followed by one on a local
-Ray cluster, and ratios are of these pairs.
+scikit-image's photographs. Seconds are the run's own: loading Python and the model is left out, starting Ray and its
+workers is not; the last lines leave that out too, by the difference between the most and the fewest pictures. Memory is
+the most that the command and all its processes held at a time, as resident pages, sampled ten times a second; shared
+pages count for each process. With --ray, each run is followed by one on a local Ray cluster, and ratios are of these
+pairs.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def main() -> None:
         "same bytes",
     ):
         table.add_column(name)
+    seconds_of: dict[int, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as place:
         for count in options.counts:
             folder = Path(place) / str(count)
@@ -131,7 +133,15 @@ def main() -> None:
                     "" if where == "local" else span(ratios, 2),
                     str(all(one[3] == reference for one in measured)),
                 )
-    Console(width=160).print(table)
+            seconds_of[count] = {where: [one[0] for one in measured] for where, measured in runs.items()}
+    console = Console(width=160)
+    console.print(table)
+    fewest, most = min(seconds_of), max(seconds_of)
+    if most > fewest:
+        for where in seconds_of[most]:
+            pairs = zip(seconds_of[most][where], seconds_of[fewest][where], strict=True)
+            each = [1000 * (long - short) / (most - fewest) for long, short in pairs]
+            console.print(f"{where}: {span(each, 1)} ms for each picture more, from {fewest} to {most}")
 
 
 if __name__ == "__main__":

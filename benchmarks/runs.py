@@ -118,7 +118,9 @@ def main() -> None:
                 runs["ray"] = []
             for _ in range(options.repeats):
                 for where in runs:
-                    runs[where].append(measure(folder, ["--ray", "local"] if where == "ray" else []))
+                    measured = measure(folder, ["--ray", "local"] if where == "ray" else [])
+                    print(f"{count} pictures, {where}: {measured[0]:.1f} s", file=sys.stderr)
+                    runs[where].append(measured)
             reference = runs["local"][0][3]
             for where, measured in runs.items():
                 seconds = [one[0] for one in measured]

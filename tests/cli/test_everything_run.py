@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
 from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
@@ -155,3 +156,20 @@ def test_a_list_a_pattern_and_a_tar(photos: Path) -> None:
         json.loads(Path("packed/shard/1.json").read_text())["annotations"]
         == (json.loads(Path("matched/1.json").read_text())["annotations"])
     )
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize("options", [["--dry-run", "--ray"], ["--ray", "--dry-run"], ["--ray", "auto", "--dry-run"]])
+def test_a_cluster_needs_no_address(options: list[str]) -> None:
+    done = run("photos", *options)
+    assert done.exit_code == 0
+    assert "4 images, 0 of them done before" in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("photos")
+def test_without_a_cluster_one_is_started_and_stopped() -> None:
+    done = run("photos", "-o", "clustered", "--ray")
+    assert done.exit_code == 0, done.output
+    assert "4 images done" in done.stderr
+    assert not ray.is_initialized()

@@ -1,6 +1,5 @@
 """Views: the masks stay where their objects are, whatever happens to the picture."""
 
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -207,20 +206,6 @@ def test_no_more_masks_than_asked_for() -> None:
         assert len(found.targets) == 2
         seen.update(map(tuple, found.boxes.tolist()))
     assert len(seen) == 3
-
-
-@pytest.mark.parametrize("preference", [0.0, 1.0, 2.0])
-def test_small_masks_can_be_preferred(preference: float) -> None:
-    source = Painted(90, 120, [(0, 0, 40, 40), (60, 40, 80, 60), (90, 10, 95, 15)])
-    rng = np.random.default_rng(0)
-    sides = []
-    for _ in range(800):
-        found = make_view(source, 0, 120, 1, replace(PLAIN, prefer_small=preference), rng)
-        assert found is not None
-        sides.append(float(found.boxes[0, 2] - found.boxes[0, 0]))
-    chances = np.array([40.0, 20.0, 5.0]) ** -preference
-    shares = [sides.count(40), sides.count(20), sides.count(5)]
-    assert np.allclose(np.array(shares) / 800, chances / chances.sum(), atol=0.05)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -9,6 +9,7 @@ from typing import Annotated, TextIO
 import typer
 
 from anymask.cli import convert, evaluate, everything, export, finetune, formats, models, pretrain, segment, train, view
+from anymask.cli.running import RunCommand
 from anymask.errors import AnymaskError
 from anymask.formats import FormatWarning
 
@@ -20,8 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Segment anything: points, boxes and masks in, object masks out.",
 )
-app.command("segment")(segment.segment)
-app.command("everything")(everything.everything)
+app.command("segment", cls=RunCommand)(segment.segment)
+app.command("everything", cls=RunCommand)(everything.everything)
 app.command("convert")(convert.convert)
 app.command("formats")(formats.formats)
 app.command("view")(view.view)

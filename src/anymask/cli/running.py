@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from anymask.atomic import write_atomically
 
@@ -54,8 +55,9 @@ RayOption = Annotated[
     str | None,
     typer.Option(
         "--ray",
-        metavar="ADDRESS",
-        help="Work on a Ray cluster: its address, auto for the one this machine belongs to, or local to start one.",
+        metavar="[ADDRESS]",
+        help="Work on a Ray cluster: its host:port, auto for the one this machine belongs to, or local to start one. "
+        "Without ADDRESS, auto where there is one, else local.",
     ),
 ]
 WorkersOption = Annotated[
@@ -67,6 +69,19 @@ CpusOption = Annotated[
 GpusOption = Annotated[
     float | None, typer.Option("--gpus-per-worker", min=0.0, help="GPUs for each worker on the cluster.")
 ]
+
+
+class RunCommand(TyperCommand):
+    """A command whose --ray may stand without an address, which typer's options cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put in the address that is meant."""
+        given: list[str] = []
+        for index, argument in enumerate(args):
+            given.append(argument)
+            if argument == "--ray" and (index + 1 == len(args) or args[index + 1].startswith("--")):
+                given.append("any")
+        return super().parse_args(ctx, given)
 
 
 @dataclass(frozen=True)
@@ -126,9 +141,9 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
             progress=progress,
         )
     for note in notes:
-        typer.echo(note, err=True)
+        typer.echo(f"anymask: {note}", err=True)
     for line, count in report.losses.items():
-        typer.echo(f"{line} ({count:,} mask{'' if count == 1 else 's'})", err=True)
+        typer.echo(f"anymask: {job.format}: {line} ({count:,} mask{'' if count == 1 else 's'})", err=True)
     typer.echo(_summary(report, folder), err=True)
     if shard is not None and not report.complete:
         typer.echo(f"part {options.shard} is done; the last part to end writes what is made of all images", err=True)

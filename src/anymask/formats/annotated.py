@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from anymask.errors import AnymaskError
 from anymask.segment.masks import Masks
 
@@ -103,3 +105,13 @@ class Losses:
     def lines(self) -> list[str]:
         """Say each thing once, with the number of masks."""
         return [f"{sentence} ({count:,} mask{'' if count == 1 else 's'})" for sentence, count in self.counts.items()]
+
+
+def with_finite_columns(masks: Masks, losses: Losses) -> Masks:
+    """Leave out columns in which a number is infinite or none, as JSON has no place for them, and count their masks."""
+    for column in ("scores", "stability", "points", "crops"):
+        values = getattr(masks, column)
+        if values is not None and not np.isfinite(values).all():
+            losses.add(f"{column} of an image are left out where one is infinite or no number", len(masks))
+            masks = masks.replace(**{column: None})
+    return masks

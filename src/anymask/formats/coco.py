@@ -9,9 +9,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
-from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning, Losses, picture_name
+from anymask.formats.annotated import (
+    AnnotatedImage,
+    Feature,
+    FormatError,
+    FormatWarning,
+    Losses,
+    picture_name,
+    with_finite_columns,
+)
 from anymask.formats.coco_places import coco_files, picture_folders
 from anymask.formats.coco_spool import CocoSpool, identity, image_name, is_result, polygons_with_area
 from anymask.formats.format import Format, Writer, find_picture
@@ -116,7 +122,7 @@ class _CocoWriter(OneFileWriter):
         self._categories: dict[str | None, int] = {}
 
     def add(self, image: AnnotatedImage) -> None:
-        masks = _with_finite_columns(image.masks, self.losses)
+        masks = with_finite_columns(image.masks, self.losses)
         height, width = masks.size
         number = self._image_count + 1
         segmentations = self._layout.segmentations(masks, self.losses)
@@ -159,15 +165,6 @@ def _append(file: IO[bytes], entries: Sequence[dict[str, Any]], is_first: bool) 
     lines = [json.dumps(entry, separators=(",", ":"), allow_nan=False) for entry in entries]
     if lines:
         file.write((("\n" if is_first else ",\n") + ",\n".join(lines)).encode("ascii"))
-
-
-def _with_finite_columns(masks: Masks, losses: Losses) -> Masks:
-    for column in ("scores", "stability", "points", "crops"):
-        values = getattr(masks, column)
-        if values is not None and not np.isfinite(values).all():
-            losses.add(f"{column} of an image are left out where one is infinite or no number", len(masks))
-            masks = masks.replace(**{column: None})
-    return masks
 
 
 def _looks_like_coco(file: Path) -> bool:

@@ -57,7 +57,7 @@ def find_format(name: str) -> Format:
     if found is not None:
         return FORMATS[found]
     near = [plain[one] for one in get_close_matches(_plain(name), plain, n=2, cutoff=0.5)]
-    meant = f"; did you mean {' or '.join(near)}?" if near else ";"
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
     raise FormatError(f"unknown format {name!r}{meant} There are {', '.join(FORMATS)}")
 
 

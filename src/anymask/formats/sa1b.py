@@ -6,10 +6,11 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses, picture_name
+from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses, picture_name, with_finite_columns
 from anymask.formats.format import FolderFormat, find_picture, unless_failed
 from anymask.formats.instances import DatasetError, read_json
 from anymask.formats.json_stream import first_look
@@ -62,8 +63,8 @@ class Sa1b(FolderFormat):
 
     def files(self, image: AnnotatedImage, key: str, losses: Losses) -> Iterator[tuple[str, bytes]]:
         """Yield ``KEY.json``."""
-        del losses
-        yield f"{key}.json", json.dumps(sa1b_record(image), separators=(",", ":")).encode()
+        record = sa1b_record(replace(image, masks=with_finite_columns(image.masks, losses)))
+        yield f"{key}.json", json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
 
 
 def is_sa1b(content: Any) -> bool:

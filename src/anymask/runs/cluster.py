@@ -34,7 +34,8 @@ class ClusterOptions:
 
     Attributes:
         address: "host:port" of a Ray cluster, "auto" for the one that this machine belongs to (or of
-            ``$RAY_ADDRESS``), or None for a cluster on this machine that is started and stopped with the run.
+            ``$RAY_ADDRESS``), None for a cluster on this machine that is started and stopped with the run, or "any" for
+            that of "auto" where there is one, else the other.
         workers: how many; (least, most) if the cluster grows and shrinks; None for as many as have room now.
         cpus_per_worker: processors of each; None for what suits the nodes, at most 4.
         gpus_per_worker: GPUs of each, 0.5 for two workers on a GPU; None for one each if the cluster has GPUs and the

@@ -18,6 +18,8 @@ from anymask.segment.errors import MissingPackageError
 MEMORY_FOR_RESULTS = 1 << 30
 """Bytes in the object store of a cluster that is started here."""
 SECONDS_TO_CONNECT = 10.0
+ANY = "any"
+"""The address of the cluster that this machine belongs to, or else of one that is started here."""
 
 
 def import_ray() -> Any:
@@ -45,7 +47,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 
     Args:
         ray: what :func:`import_ray` gives.
-        address: "host:port", "auto", or None for a cluster that is started and stopped here.
+        address: "host:port", "auto", ANY, or None for a cluster that is started and stopped here.
 
     Raises:
         RunError: there is no cluster, or it does not let us in.
@@ -63,11 +65,13 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
     try:
         try:
             with _no_stderr():
+                if address == ANY:
+                    address = _join_own_cluster(ray, options)
+                elif address != "local":
+                    ray.init(address, **options)
                 if address == "local":
                     with _loopback_only():
                         ray.init("local", object_store_memory=MEMORY_FOR_RESULTS, **options)
-                else:
-                    ray.init(address, **options)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             where = "on this machine" if address == "local" else f"at {address}"
             raise RunError(f"no Ray cluster {where}: {last_line(error)}") from error
@@ -76,6 +80,15 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _join_own_cluster(ray: Any, options: dict[str, Any]) -> str:
+    """Connect to the cluster that this machine belongs to; say "local" if there is none, else "auto"."""
+    try:
+        ray.init("auto", **options)
+    except ConnectionError:
+        return "local"
+    return "auto"
 
 
 def _check_reachable(address: str) -> None:

@@ -162,7 +162,7 @@ def _check_phase(phase: PhaseConfig, where: str) -> None:
             (f"interaction.{name}", getattr(interaction, name), 0)
             for name in ("pixel_weight", "dice_weight", "iou_weight", "single_weight")
         ),
-        *((f"augmentation.{name}", getattr(augmentation, name), 0) for name in ("colour", "min_area", "prefer_small")),
+        *((f"augmentation.{name}", getattr(augmentation, name), 0) for name in ("colour", "min_area")),
     ]
     for name, number, least in at_least:
         if not least <= number < float("inf"):

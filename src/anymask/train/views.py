@@ -15,10 +15,6 @@ from anymask.formats.datasets import InstanceDataset, Rle
 MEAN_COLOUR = (124, 116, 104)
 
 
-SMALLEST_PREFERRED = 4.0
-"""Side in image pixels below which no mask is preferred any more for being small."""
-
-
 @dataclass(frozen=True)
 class View:
     """One augmented image.
@@ -51,8 +47,6 @@ class Augmentation:
         paste: chance that an object of another image is pasted in.
         min_area: masks smaller than this many view pixels are left out.
         max_share: masks that cover more of the view are left out (paper, appendix A).
-        prefer_small: where an image has more masks than a view takes, a mask's chance goes with the side of its box to
-            the power of minus this: 0 for the same chance, 1 for twice the chance at half the side.
     """
 
     whole: float = 0.4
@@ -65,7 +59,6 @@ class Augmentation:
     paste: float = 0.35
     min_area: float = 40.0
     max_share: float = 0.9
-    prefer_small: float = 0.0
 
 
 def _draw_scale(augmentation: Augmentation, rng: np.random.Generator) -> float:
@@ -160,18 +153,6 @@ def _paste_object(
     masks.append(pasted)
 
 
-def _draw_order(
-    visible: NDArray[np.intp], boxes: NDArray[np.float64], prefer_small: float, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Shuffle the masks ``visible``, small ones rather early; ``boxes`` are (x, y, width, height) of all masks."""
-    if prefer_small == 0:
-        return rng.permutation(visible)
-    # The least of exponential deviates is each one with the chance of its rate, and the rest likewise.
-    sides = np.sqrt(np.maximum(boxes[visible, 2] * boxes[visible, 3], SMALLEST_PREFERRED**2))
-    waits = rng.exponential(size=len(visible)) * sides**prefer_small
-    return visible[np.argsort(waits)]
-
-
 def make_view(
     dataset: InstanceDataset,
     index: int,
@@ -216,7 +197,7 @@ def make_view(
     visible = np.flatnonzero((overlap_w > 1) & (overlap_h > 1))
     pasting = paste_from is not None and rng.random() < augmentation.paste
     masks: list[NDArray[np.uint8]] = []
-    for chosen in _draw_order(visible, candidates, augmentation.prefer_small, rng)[: 2 * max_masks]:
+    for chosen in rng.permutation(visible)[: 2 * max_masks]:
         window = np.ascontiguousarray(_decode(rles[chosen])[y0:y1, x0:x1])
         resized = (_resize(window * 255, view_w, view_h) >= 128).astype(np.uint8)
         mask = np.zeros((side, side), np.uint8)

@@ -55,7 +55,7 @@ class Answers:
         self.positions = model.prompt_encoder.pe_layer((rows, columns)).flatten(1).T.to(model.precision)
         self.tokens: list[Tensor] = []
         self.ious: list[Tensor] = []
-        model.mask_decoder.iou_prediction_head.register_forward_pre_hook(self._keep)
+        self.hook = model.mask_decoder.iou_prediction_head.register_forward_pre_hook(self._keep)
 
     def _keep(self, _: torch.nn.Module, inputs: tuple[Tensor]) -> None:
         self.tokens.append(inputs[0][0].float())
@@ -136,6 +136,7 @@ def main() -> None:
             exhaustive = CocoDataset(folder, split="train", only_exhaustive=True)
             full = {exhaustive.name(index) for index in range(len(exhaustive))}
             some = rng.permutation([index for index in range(len(data)) if data.masks(index)])[:count]
+            # Where few images have all of their objects marked, those are worth being shown twice.
             partly = len(full) < len(data)
             for index in track(some.tolist(), folder.name, console=console):
                 shown = windows(data, index, both_ways=partly and data.name(index) in full)
@@ -144,6 +145,7 @@ def main() -> None:
                     targets, boxes = zoomed_targets(data.masks(index), zoom, model.input_side, options.masks, rng)
                     if len(targets):
                         answers.add(embedding, targets, boxes)
+    answers.hook.remove()
     tokens, ious = torch.cat(answers.tokens), torch.cat(answers.ious)
     head = model.mask_decoder.iou_prediction_head
     before = (head(tokens) - ious).abs().mean()

@@ -67,8 +67,8 @@ def test_a_run_without_matplotlib_is_not_lost(config: Path, monkeypatch: pytest.
     [
         ('"dense"', '"sparse"', "phases[0].objective must be one of dense, interactive"),
         ("log_every", "log_evry", "unknown key log_evry"),
-        ('split = "all"', 'images = "nowhere"', "cannot read the image"),
-        ("path =", 'images = "nowhere", path =', "cannot read the image"),
+        ('split = "all"', 'images = "nowhere"', "there is no folder"),
+        ("path =", 'images = "nowhere", path =', "there is no folder"),
         ('"coco"', '"sa1b"', "holds no NAME.jpg"),
         ("batch_size = 1", "batch_size = 1\naugmentation = {min_area = 1e9}", "50 views in a row"),
     ],

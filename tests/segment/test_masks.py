@@ -214,7 +214,7 @@ def test_coco_annotations_pass_through_json_and_agree_with_pycocotools(arrays, m
         assert annotation["area"] == array.sum()
         assert annotation["bbox"] == coco.toBbox(segmentation).tolist()
     again = Masks.from_coco(annotations, (30, 40))
-    assert again == masks.replace(prompt=None, logits=None, crops=None)
+    assert again == masks.replace(prompt=None, logits=None)
 
 
 def test_coco_categories_by_label(masks):

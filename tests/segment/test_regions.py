@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -32,6 +32,7 @@ def test_a_second_time_changes_nothing(mask, least, keep):
 
 @settings(max_examples=200, deadline=None)
 @given(masks, st.integers(0, 6), st.integers(0, 30), st.integers(0, 30))
+@example(np.eye(2, 3, dtype=bool)[::-1] * [True, False, True], 3, 0, 0)
 def test_a_compressed_mask_is_cleaned_as_the_whole_picture(mask, least, right, bottom):
     whole = np.pad(mask, ((2, bottom), (3, right)))
     cleaned, changed = clean_mask(rle.encode_mask(whole), least)

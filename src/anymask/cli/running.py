@@ -16,9 +16,9 @@ from typer.core import TyperCommand
 from anymask.atomic import write_atomically
 
 if TYPE_CHECKING:
+    from anymask.runs.execution import Backend, Report
     from anymask.runs.items import Item
     from anymask.runs.job import Job
-    from anymask.runs.run import Backend, Report
 
 FAILURES_SHOWN = 20
 """Further ones are in the manifest only: a million lines are not read."""
@@ -118,8 +118,8 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
         AnymaskError: the run cannot begin or go on.
     """
     from anymask.runs.errors import RunError
+    from anymask.runs.execution import MANIFEST, run
     from anymask.runs.inputs import parse_shard
-    from anymask.runs.run import MANIFEST, run
 
     shard = None if options.shard is None else parse_shard(options.shard)
     if shard is not None and options.restart:
@@ -158,7 +158,7 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
 
 def _backend(options: RunOptions) -> Backend:
     from anymask.runs.errors import RunError
-    from anymask.runs.run import run_locally
+    from anymask.runs.execution import run_locally
 
     cluster = (options.workers, options.cpus_per_worker, options.gpus_per_worker)
     if options.ray is None:
@@ -180,8 +180,8 @@ def _say_what_would_be_done(
     options: RunOptions,
     notes: list[str],
 ) -> None:
+    from anymask.runs.execution import done_before, joined_path
     from anymask.runs.inputs import select_shard
-    from anymask.runs.run import done_before, joined_path
 
     mine = items if shard is None else select_shard(items, *shard)
     done = 0 if options.restart else done_before(folder, mine)

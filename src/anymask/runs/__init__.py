@@ -5,10 +5,10 @@
 """
 
 from anymask.runs.errors import InputsError, RunError
+from anymask.runs.execution import Report, run
 from anymask.runs.inputs import list_items
 from anymask.runs.items import Item
 from anymask.runs.job import Everything, Job, Prompted, Task
-from anymask.runs.run import Report, run
 
 __all__ = [
     "Everything",

@@ -69,7 +69,10 @@ def clean_mask(one: RLE, min_area: float, *, keep_largest: bool = True) -> tuple
     x0, y0, x1, y1 = (int(edge) for edge in rle.box([one])[0])
     # Background that goes on beyond a margin this wide is no small region, and is not mistaken for one.
     margin = math.ceil(min_area)
-    box = (max(x0 - margin, 0), max(y0 - margin, 0), min(x1 + margin, width), min(y1 + margin, height))
+    left, top = max(x0 - margin, 0), max(y0 - margin, 0)
+    # OpenCV numbers regions by squares of two by two pixels, and of equally large ones the first stays.
+    left, top = left - left % 2, top - top % 2
+    box = (left, top, min(x1 + margin, width), min(y1 + margin, height))
     before = rle.decode_crop(one, box)
     if before.size == 0 or not before.any():
         return one, False

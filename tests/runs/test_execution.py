@@ -10,14 +10,14 @@ import textwrap
 import pytest
 
 from anymask.formats.sa1b import Sa1b
+from anymask.runs import execution as execution_module
 from anymask.runs import journal as journal_module
-from anymask.runs import run as run_module
 from anymask.runs.errors import RunError
+from anymask.runs.execution import done_before, run, run_locally
 from anymask.runs.inputs import list_items
 from anymask.runs.job import PICTURES, Everything, Job
 from anymask.runs.journal import Journal
 from anymask.runs.outcome import Outcome
-from anymask.runs.run import done_before, run, run_locally
 from anymask.segment.everything_settings import EverythingSettings
 
 from .conftest import Brighter
@@ -82,8 +82,8 @@ def test_a_kill_between_any_two_steps_changes_no_byte(
         patch.setattr(Journal, "_put", copying(Journal._put))
         patch.setattr(journal_module, "_append", copying(journal_module._append))
         patch.setattr(journal_module.os, "fsync", copying(journal_module.os.fsync))
-        patch.setattr(run_module, "_write_manifest", copying(run_module._write_manifest))
-        patch.setattr(run_module, "_join", copying(run_module._join))
+        patch.setattr(execution_module, "_write_manifest", copying(execution_module._write_manifest))
+        patch.setattr(execution_module, "_join", copying(execution_module._join))
         run(job, items, tmp_path / "out")
     assert results_of(tmp_path / "out") == undisturbed
     assert len(killed) >= 7
@@ -195,7 +195,7 @@ def test_a_really_full_disk(photographs, tmp_path, results_of):
     )
     assert done.returncode == 0, done.stderr
     assert "first: anymask: the disk is full" in done.stdout
-    assert "second: None" in done.stdout
+    assert "second: 0" in done.stdout
     settings = EverythingSettings(points_per_side=2)
     job = Job(Everything(settings), format="coco", overlays=True)
     run(job, items_of(photographs), tmp_path / "whole")

@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 
+from anymask.formats.annotated import FormatError
+from anymask.formats.one_file import OneFileWriter
 from anymask.formats.sa1b import Sa1b
 from anymask.runs import execution as execution_module
 from anymask.runs import journal as journal_module
@@ -88,7 +91,7 @@ def test_a_kill_between_any_two_steps_changes_no_byte(
     assert results_of(tmp_path / "out") == undisturbed
     assert len(killed) >= 7
     for place in killed:
-        assert place.joinpath("manifest.jsonl").exists() == (place is killed[-1] and job.is_joined)
+        assert not place.joinpath("manifest.jsonl").exists()
         report = run(job, items, place)
         assert report.complete
         assert report.done + report.done_before == 3
@@ -236,6 +239,35 @@ def test_a_defect_on_one_image_is_recorded(photographs, tmp_path, monkeypatch):
     report = run(Job(Brighter()), items_of(photographs), tmp_path)
     assert report.failures == {"b.png": "ZeroDivisionError: division by zero"}
     assert report.done == 4
+
+
+def test_a_name_that_no_file_can_have_is_the_images_failure(photographs, tmp_path):
+    items = items_of(photographs)
+    (tmp_path / "out/b.json").mkdir(parents=True)
+    long = replace(items[0], name="long.jpg", key="x" * 300)
+    report = run(Job(Brighter()), [*items, long], tmp_path / "out")
+    assert set(report.failures) == {"b.png", "long.jpg"}
+    assert "File name too long" in report.failures["long.jpg"]
+    assert report.done == 4
+    assert report.complete
+
+
+def test_what_a_format_of_all_images_refuses_is_a_failure_and_the_rest_is_written(photographs, tmp_path, monkeypatch):
+    items = items_of(photographs)
+    write = OneFileWriter.write
+
+    def refusing(self, image):
+        if image.name == "b.png":
+            raise FormatError("no b in this format")
+        write(self, image)
+
+    monkeypatch.setattr(OneFileWriter, "write", refusing)
+    report = run(Job(Brighter(), format="coco"), items, tmp_path)
+    assert report.failures == {"b.png": "no b in this format"}
+    images = json.loads((tmp_path / "annotations.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == [item.name for item in items if item.name != "b.png"]
+    lines = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    assert lines[1] == {"image": "b.png", "error": "no b in this format"}
 
 
 def test_done_before_looks_without_touching(photographs, tmp_path):

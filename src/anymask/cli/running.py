@@ -130,16 +130,13 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
     if options.dry_run:
         _say_what_would_be_done(job, items, folder, shard, options, notes)
         return
-    with _show_progress() as progress:
-        report = run(
-            job,
-            items,
-            folder,
-            shard=shard,
-            restart=options.restart,
-            backend=_backend(options),
-            progress=progress,
-        )
+    backend = _backend(options)
+    try:
+        with _show_progress() as progress:
+            report = run(job, items, folder, shard=shard, restart=options.restart, backend=backend, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("anymask: stopped; the same command goes on from here", err=True)
+        raise
     for note in notes:
         typer.echo(f"anymask: {note}", err=True)
     for line, count in report.losses.items():

@@ -6,24 +6,26 @@ import errno
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anymask.atomic import remove_leftovers, write_atomically
-from anymask.formats.annotated import AnnotatedImage, Losses
+from anymask.formats.annotated import AnnotatedImage, FormatError, Losses
 from anymask.formats.registry import find_format
 from anymask.formats.sa1b import sa1b_masks
-from anymask.runs.errors import RunError
+from anymask.runs.errors import InputsError, RunError
 from anymask.runs.inputs import select_shard
 from anymask.runs.items import Item
 from anymask.runs.job import Job, LoadedJob
 from anymask.runs.journal import Journal
 from anymask.runs.local import LocalPipeline
-from anymask.runs.outcome import Outcome
+from anymask.runs.outcome import Outcome, failure
 
 MANIFEST = "manifest.jsonl"
+_ERRORS_OF_NAMES = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL, errno.EILSEQ)
+"""What systems say of a name that cannot be a file's here: too long, or taken by a folder or a file above it."""
 UNEXPECTED_IN_A_ROW = 20
 """When so many images in a row fail by errors that no bad image causes, something else is wrong, and the run stops."""
 
@@ -60,7 +62,7 @@ class Report:
     @property
     def left(self) -> int:
         """Images that were not looked at yet."""
-        return self.images - self.done_before - self.done - len(self.failures)
+        return max(0, self.images - self.done_before - self.done - len(self.failures))
 
     @property
     def rate(self) -> float:
@@ -135,7 +137,7 @@ def run(
         in_a_row = 0
         try:
             for item, outcome in backend(loaded, waiting) if waiting else ():
-                journal.add(item, outcome)
+                outcome = _add(journal, item, outcome)
                 report.seconds = time.monotonic() - started
                 _count(report, outcome)
                 in_a_row = 0 if outcome.expected else in_a_row + 1
@@ -150,9 +152,10 @@ def run(
                 journal.look_again()
                 report.complete = all(item.name in journal.entries for item in items)
                 if report.complete:
-                    _write_manifest(folder / MANIFEST, items, journal)
                     if job.is_joined:
-                        report.joined = _join(job, items, journal, report.losses)
+                        report.joined, refused = _join(job, items, journal, report.losses)
+                        report.failures.update(refused)
+                    _write_manifest(folder / MANIFEST, items, journal, report.failures)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -174,6 +177,18 @@ def done_before(folder: Path, items: Iterable[Item]) -> int:
     return sum(journal.is_done(item) for item in items)
 
 
+def _add(journal: Journal, item: Item, outcome: Outcome) -> Outcome:
+    """Write what belongs to an image, or record that its name is none for a file, and return what was recorded."""
+    try:
+        journal.add(item, outcome)
+    except OSError as error:
+        if error.errno not in _ERRORS_OF_NAMES:
+            raise
+        outcome = failure(item, error)
+        journal.add(item, outcome)
+    return outcome
+
+
 def _count(report: Report, outcome: Outcome) -> None:
     if outcome.error is not None:
         report.failures[outcome.name] = outcome.error
@@ -183,14 +198,15 @@ def _count(report: Report, outcome: Outcome) -> None:
     report.losses.update(outcome.losses)
 
 
-def _write_manifest(path: Path, items: Iterable[Item], journal: Journal) -> None:
+def _write_manifest(path: Path, items: Iterable[Item], journal: Journal, failures: Mapping[str, str]) -> None:
     def write(beside: Path) -> None:
         with beside.open("w") as stream:
             for item in items:
                 entry = journal.entries[item.name]
                 line: dict[str, Any] = {"image": item.name}
-                if entry.error is not None:
-                    line["error"] = entry.error
+                error = failures.get(item.name, entry.error)
+                if error is not None:
+                    line["error"] = error
                 else:
                     line["masks"] = entry.masks
                     if entry.result:
@@ -208,13 +224,19 @@ def joined_path(job: Job, folder: Path) -> Path:
     return folder / f"annotations{layout.suffixes[0] if layout.suffixes else '.json'}"
 
 
-def _join(job: Job, items: Sequence[Item], journal: Journal, counts: Counter[str]) -> Path:
+def _join(job: Job, items: Sequence[Item], journal: Journal, counts: Counter[str]) -> tuple[Path, dict[str, str]]:
+    """Write the format of all images; return its place, and why it could not take some of them."""
     path = joined_path(job, journal.folder)
     remove_leftovers(journal.folder)
     losses = Losses()
+    refused: dict[str, str] = {}
     with find_format(job.format).open_writer(path, losses, job.with_pictures) as writer:
         for item, record in journal.records(iter(items)):
             masks = sa1b_masks(json.loads(record), item.name)
-            writer.write(AnnotatedImage(item.name, masks, item.read() if job.with_pictures else item.path))
+            try:
+                picture = item.read() if job.with_pictures else item.path
+                writer.write(AnnotatedImage(item.name, masks, picture))
+            except (InputsError, FormatError) as error:
+                refused[item.name] = failure(item, error).error or ""
     counts.update(losses.counts)
-    return path
+    return path, refused

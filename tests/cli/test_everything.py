@@ -152,7 +152,7 @@ def test_why_there_are_no_masks(arguments: list[str], message: str) -> None:
         (["photo.png", "--format", "word"], "unknown format 'word'"),
         (["photo.png", "--shard", "3/2"], "there is no part 3 of 2"),
         (["photo.png", "--shard", "1/2", "--restart"], "--restart forgets all parts of a run"),
-        (["photo.png", "--workers", "2"], "belong to --ray ADDRESS"),
+        (["photo.png", "--workers", "2"], "belong to --ray"),
         (["photo.png", "--limit", "1", "--report", "none/a.json"], "none/a.json cannot be written: there is no folder"),
         (["photo.png", "--overlay", "drawn"], "drawn cannot be written: its name must end in .png, .jpg"),
         (["photo.png", "--overlay", "none/drawn.png"], "none/drawn.png cannot be written: there is no folder none"),

@@ -159,7 +159,9 @@ def test_a_list_a_pattern_and_a_tar(photos: Path) -> None:
 
 
 @pytest.mark.usefixtures("photos")
-@pytest.mark.parametrize("options", [["--dry-run", "--ray"], ["--ray", "--dry-run"], ["--ray", "auto", "--dry-run"]])
+@pytest.mark.parametrize(
+    "options", [["--dry-run", "--ray"], ["--ray", "-o", "masks", "--dry-run"], ["--ray", "auto", "--dry-run"]]
+)
 def test_a_cluster_needs_no_address(options: list[str]) -> None:
     done = run("photos", *options)
     assert done.exit_code == 0

@@ -79,7 +79,7 @@ class RunCommand(TyperCommand):
         given: list[str] = []
         for index, argument in enumerate(args):
             given.append(argument)
-            if argument == "--ray" and (index + 1 == len(args) or args[index + 1].startswith("--")):
+            if argument == "--ray" and (index + 1 == len(args) or args[index + 1].startswith("-")):
                 given.append("any")
         return super().parse_args(ctx, given)
 
@@ -160,7 +160,7 @@ def _backend(options: RunOptions) -> Backend:
     cluster = (options.workers, options.cpus_per_worker, options.gpus_per_worker)
     if options.ray is None:
         if any(value is not None for value in cluster):
-            raise RunError("--workers, --cpus-per-worker and --gpus-per-worker belong to --ray ADDRESS")
+            raise RunError("--workers, --cpus-per-worker and --gpus-per-worker belong to --ray")
         return run_locally
     from anymask.runs.cluster import ClusterOptions, run_on_cluster
 

@@ -139,8 +139,8 @@ def carry_out(job: Job, items: list[Item], folder: Path, options: RunOptions, no
         raise
     for note in notes:
         typer.echo(f"anymask: {note}", err=True)
-    for line, count in report.losses.items():
-        typer.echo(f"anymask: {job.format}: {line} ({count:,} mask{'' if count == 1 else 's'})", err=True)
+    for line in report.losses.lines():
+        typer.echo(f"anymask: {job.format}: {line}", err=True)
     typer.echo(_summary(report, folder), err=True)
     if shard is not None and not report.complete:
         typer.echo(f"part {options.shard} is done; the last part to end writes what is made of all images", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,8 @@ import numpy as np
 
 from anymask.errors import AnymaskError
 from anymask.segment.masks import Masks
+
+_NUMBERS = ("scores", "stability", "points", "crops")
 
 
 class FormatError(AnymaskError, ValueError):
@@ -107,9 +109,9 @@ class Losses:
         return [f"{sentence} ({count:,} mask{'' if count == 1 else 's'})" for sentence, count in self.counts.items()]
 
 
-def with_finite_columns(masks: Masks, losses: Losses) -> Masks:
+def with_finite_columns(masks: Masks, losses: Losses, columns: Iterable[str] = _NUMBERS) -> Masks:
     """Leave out columns in which a number is infinite or none, as JSON has no place for them, and count their masks."""
-    for column in ("scores", "stability", "points", "crops"):
+    for column in columns:
         values = getattr(masks, column)
         if values is not None and not np.isfinite(values).all():
             losses.add(f"{column} of an image are left out where one is infinite or no number", len(masks))

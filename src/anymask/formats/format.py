@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
@@ -113,17 +113,29 @@ class Format(ABC):
         """
 
 
-class FolderFormat(Format):
-    """A format that keeps each image's masks in files of their own.
+class PerImageFormat(Format):
+    """A format that keeps images apart, so that one may be broken and the others sound."""
+
+    @abstractmethod
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
+        """Read all images one after the other; of one that cannot be read, yield the error and go on with the next."""
+
+    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
+        """Read as :meth:`read_each` does, up to the first image that cannot be read."""
+        for image in self.read_each(path, pictures):
+            if isinstance(image, DatasetError):
+                raise image
+            yield image
+
+
+class FolderFormat(PerImageFormat):
+    """A format that keeps each image's masks in files of their own, and writes nothing besides.
 
     Attributes:
-        is_complete_without_end: nothing is written besides the images' own files, so that images may be written in
-            any order.
         needs_pictures: :meth:`files` needs the picture of the image.
     """
 
     is_folder = True
-    is_complete_without_end = True
     needs_pictures = False
 
     @abstractmethod
@@ -266,14 +278,6 @@ def copy_picture(image: AnnotatedImage, path: Path) -> None:
     if path.exists() and path.samefile(picture):
         return
     write_atomically(path, lambda beside: shutil.copyfile(picture, beside))
-
-
-def unless_failed(images: Iterable[AnnotatedImage | DatasetError]) -> Iterator[AnnotatedImage]:
-    """Yield the images up to the first that could not be read, and raise its error."""
-    for image in images:
-        if isinstance(image, DatasetError):
-            raise image
-        yield image
 
 
 def find_picture(name: str, folders: list[Path]) -> Path | None:

@@ -12,8 +12,16 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning, Losses, picture_name
-from anymask.formats.format import FolderFormat, find_picture, unless_failed
+from anymask.formats.annotated import (
+    AnnotatedImage,
+    Feature,
+    FormatError,
+    FormatWarning,
+    Losses,
+    picture_name,
+    with_finite_columns,
+)
+from anymask.formats.format import FolderFormat, find_picture
 from anymask.formats.geojson_features import FileFeature, is_geojson, parse_features
 from anymask.formats.georeference import (
     WGS84,
@@ -57,12 +65,8 @@ class GeoJson(FolderFormat):
         """Look for GeoJSON that names no reference system."""
         return _is_on_map(path) is False
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
-        """Read every GeoJSON file below the folder, or the one that is given, in the order of their names."""
-        yield from unless_failed(self.read_each(path, pictures))
-
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of a file that cannot be read and go on with the next."""
+        """Read every GeoJSON file below the folder, or the one that is given, in the order of their names."""
         root = path if path.is_dir() else path.parent
         found = False
         for file in files_below(path, (".geojson",)) if path.is_dir() else [path]:
@@ -216,11 +220,8 @@ def _text(collection: dict[str, Any]) -> bytes:
 
 
 def _features(masks: Masks, place: Georeference | None, losses: Losses) -> list[dict[str, Any]]:
+    masks = with_finite_columns(masks, losses)
     columns = {name: getattr(masks, column) for name, column in _COLUMNS.items()}
-    for name, values in columns.items():
-        if values is not None and not np.isfinite(values).all():
-            losses.add(f"{_COLUMNS[name]} of an image are left out where one is infinite or no number", len(masks))
-            columns[name] = None
     features = []
     for index in range(len(masks)):
         properties: dict[str, Any] = {"index": index}

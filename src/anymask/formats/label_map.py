@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from anymask.formats.annotated import AnnotatedImage, Feature, Losses
-from anymask.formats.format import FolderFormat, find_picture_of_key, name_of_key, unless_failed
+from anymask.formats.format import FolderFormat, find_picture_of_key, name_of_key
 from anymask.formats.instances import DatasetError
 from anymask.formats.mask_layouts import MaskFiles, find_masks, read_image_of, read_mask_folder
 from anymask.formats.one_layer import flatten
@@ -38,12 +38,8 @@ class LabelMap(FolderFormat):
         first = next(find_masks(path), None)
         return isinstance(first, MaskFiles) and not first.are_objects
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
-        """Read the masks of every image, or the one label map that is given."""
-        yield from unless_failed(self.read_each(path, pictures))
-
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
+        """Read the masks of every image, or the one label map that is given."""
         if path.is_file():
             yield read_image_of(_alone(path, pictures))
         else:

@@ -12,10 +12,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-import numpy as np
-
 from anymask.atomic import write_atomically
-from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning, Losses
+from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, FormatWarning, Losses, with_finite_columns
 from anymask.formats.format import Format, Writer, find_picture
 from anymask.formats.instances import DatasetError
 from anymask.formats.json_stream import open_json
@@ -98,10 +96,7 @@ class _LabelStudioWriter(OneFileWriter):
         self._count = 0
 
     def add(self, image: AnnotatedImage) -> None:
-        masks = image.masks
-        if masks.scores is not None and not np.isfinite(masks.scores).all():
-            self.losses.add("scores of an image are left out where one is infinite or no number", len(masks))
-            masks = masks.replace(scores=None)
+        masks = with_finite_columns(image.masks, self.losses, ("scores",))
         regions = [_region(masks, index) for index in range(len(masks))]
         self.losses.add_columns(masks, LabelStudio.carries)
         height, width = masks.size

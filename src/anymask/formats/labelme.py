@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anymask.formats.annotated import AnnotatedImage, Feature, Losses
-from anymask.formats.format import FolderFormat, find_picture, unless_failed
+from anymask.formats.format import FolderFormat, find_picture
 from anymask.formats.instances import IMAGE_SUFFIXES, DatasetError, Rle, read_json, read_rgb, to_rle
 from anymask.formats.walk import files_below
 from anymask.segment import rle
@@ -77,12 +77,8 @@ class LabelMe(FolderFormat):
                 return True
         return False
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
-        """Read every JSON with shapes below the folder, or the one that is given, in the order of their names."""
-        yield from unless_failed(self.read_each(path, pictures))
-
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of a file that cannot be read and go on with the next."""
+        """Read every JSON with shapes below the folder, or the one that is given, in the order of their names."""
         root = path if path.is_dir() else path.parent
         found = False
         for file in files_below(path, (".json",)) if path.is_dir() else [path]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anymask.formats.annotated import AnnotatedImage, Feature, Losses
-from anymask.formats.format import FolderFormat, unless_failed
+from anymask.formats.format import FolderFormat
 from anymask.formats.instances import DatasetError
 from anymask.formats.mask_layouts import NO_MASKS, MaskFiles, find_masks, read_mask_folder
 
@@ -44,12 +44,8 @@ class OneBit(FolderFormat):
         first = next(find_masks(path), None) if path.is_dir() else None
         return isinstance(first, MaskFiles) and first.are_objects
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
-        """Read the masks of every image."""
-        yield from unless_failed(self.read_each(path, pictures))
-
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
+        """Read the masks of every image."""
         if not path.is_dir():
             raise DatasetError(f"{path} is not a folder, and masks of one bit lie in one: name that with masks/ in it")
         yield from read_mask_folder(path, pictures, are_objects=True)

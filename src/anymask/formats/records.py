@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses, picture_name
-from anymask.formats.format import FolderFormat, find_picture, has_picture_suffix, unless_failed
+from anymask.formats.format import FolderFormat, find_picture, has_picture_suffix
 from anymask.formats.instances import DatasetError, read_json
 from anymask.formats.json_stream import first_look
 from anymask.formats.walk import files_below
@@ -39,12 +39,8 @@ class Records(FolderFormat):
                 return True
         return False
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
-        """Read every record below the folder, or in the file that is given, in the order of their names."""
-        yield from unless_failed(self.read_each(path, pictures))
-
     def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of a record that cannot be read and go on with the next."""
+        """Read every record below the folder, or in the file that is given, in the order of their names."""
         root = path if path.is_dir() else path.parent
         found = False
         for file in files_below(path, (".json",)) if path.is_dir() else [path]:

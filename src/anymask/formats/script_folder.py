@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.formats.annotated import AnnotatedImage, Feature, Losses
-from anymask.formats.format import FolderFormat, find_picture_of_key, name_of_key, unless_failed
+from anymask.formats.format import FolderFormat, find_picture_of_key, name_of_key
 from anymask.formats.instances import DatasetError
 from anymask.formats.mask_pictures import read_object
 from anymask.formats.walk import files_below
@@ -66,16 +66,12 @@ class ScriptFolder(FolderFormat):
                     return True
         return False
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
         """Read every ``metadata.csv`` below the folder, or the one that is given, with the masks beside it.
 
         Only the column ``id`` must be there. Where the table has no row, the size comes from any picture beside it, or
         from the image itself.
         """
-        yield from unless_failed(self.read_each(path, pictures))
-
-    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
         root = path
         if path.is_file() or (path / _TABLE).is_file():
             path = path.resolve()

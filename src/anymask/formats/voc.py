@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses, picture_name
 from anymask.formats.format import (
     FolderWriter,
-    Format,
+    PerImageFormat,
     Writer,
     find_picture,
     find_picture_of_key,
     name_of_key,
     put_file,
-    unless_failed,
 )
 from anymask.formats.instances import IMAGE_SUFFIXES, DatasetError
 from anymask.formats.mask_pictures import label_rles
@@ -34,7 +33,7 @@ _MOST = VOID - 1
 _UNLABELLED = "object"
 
 
-class Voc(Format):
+class Voc(PerImageFormat):
     """A folder with pictures of masks by VOC's palette.
 
     ``SegmentationObject/NAME.png`` numbers the objects from 1, ``SegmentationClass/NAME.png`` says their classes, and
@@ -69,17 +68,13 @@ class Voc(Format):
         """Look for SegmentationObject/ in the folder, or in the VOC folder that it holds."""
         return path.is_dir() and bool(_roots(path))
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
         """Read every picture in SegmentationObject/, in the order of their names.
 
         The class of an object is that of most of its pixels in SegmentationClass/; its name is in ``labelmap.txt``, or,
         one to a line, in ``class_names.txt`` or ``labels.txt``, or is one of VOC's. Where that gives no name, the XML
         does. Palette and grey pictures hold numbers, colour ones the colours of ``labelmap.txt`` or of VOC.
         """
-        yield from unless_failed(self.read_each(path, pictures))
-
-    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
         roots = _roots(path)
         if len(roots) > 1:
             raise DatasetError(f"{path} holds several VOC folders: {', '.join(map(str, roots))}; give one of them")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from anymask.formats.annotated import AnnotatedImage, Feature, FormatError, Losses
-from anymask.formats.format import FolderWriter, Format, Writer, find_picture_of_key, put_file, unless_failed
+from anymask.formats.format import FolderWriter, PerImageFormat, Writer, find_picture_of_key, put_file
 from anymask.formats.instances import DatasetError
 from anymask.formats.walk import files_below
 from anymask.formats.yolo_layout import (
@@ -30,7 +30,7 @@ _KEYS = {"train", "val", "nc", "names", "unlabelled"}
 _UNLABELLED = "object"
 
 
-class Yolo(Format):
+class Yolo(PerImageFormat):
     """``images/NAME.jpg``, ``labels/NAME.txt`` with a line ``class x1 y1 x2 y2 ...`` for each mask, and ``data.yaml``.
 
     A mask is one ring. Holes and further parts are joined to it by bridges of no width, walked there and back: by the
@@ -72,7 +72,7 @@ class Yolo(Format):
         files = files_below(labels, (".txt",)) if labels.is_dir() else ()
         return any(_has_numbers(file) for _, file in zip(range(_LOOKED_AT), files, strict=False))
 
-    def read(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage]:
+    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
         """Read the data set of a folder or of its YAML file.
 
         The pictures are those of ``train``, ``val`` and ``test`` in the description (folders, lists, or several of
@@ -80,10 +80,6 @@ class Yolo(Format):
         path, or beside them. If ``pictures`` is given, the label files say which of them are read. A number at a line's
         end that makes the others pairs is a score. Classes without a name are called by their numbers.
         """
-        yield from unless_failed(self.read_each(path, pictures))
-
-    def read_each(self, path: Path, pictures: Path | None = None) -> Iterator[AnnotatedImage | DatasetError]:
-        """Read as :meth:`read` does, but yield the error of an image that cannot be read and go on with the next."""
         layout = open_layout(path)
         if layout.names is None and not any(files_below(layout.root, (".txt",))):
             raise DatasetError(f"{path} holds no YOLO data set: neither {DESCRIPTION} nor labels/ with text files")

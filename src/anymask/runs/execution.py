@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +53,7 @@ class Report:
     done: int = 0
     masks: int = 0
     failures: dict[str, str] = field(default_factory=dict)
-    losses: Counter[str] = field(default_factory=Counter)
+    losses: Losses = field(default_factory=Losses)
     seconds: float = 0.0
     joined: Path | None = None
     complete: bool = False
@@ -82,7 +81,7 @@ class Report:
             "images_per_second": round(self.rate, 3),
             "complete": self.complete,
             "joined": None if self.joined is None else str(self.joined),
-            "losses": dict(self.losses),
+            "losses": dict(self.losses.counts),
             "failures": self.failures,
         }
 
@@ -195,7 +194,7 @@ def _count(report: Report, outcome: Outcome) -> None:
         return
     report.done += 1
     report.masks += outcome.masks
-    report.losses.update(outcome.losses)
+    report.losses.counts.update(outcome.losses)
 
 
 def _write_manifest(path: Path, items: Iterable[Item], journal: Journal, failures: Mapping[str, str]) -> None:
@@ -224,11 +223,10 @@ def joined_path(job: Job, folder: Path) -> Path:
     return folder / f"annotations{layout.suffixes[0] if layout.suffixes else '.json'}"
 
 
-def _join(job: Job, items: Sequence[Item], journal: Journal, counts: Counter[str]) -> tuple[Path, dict[str, str]]:
+def _join(job: Job, items: Sequence[Item], journal: Journal, losses: Losses) -> tuple[Path, dict[str, str]]:
     """Write the format of all images; return its place, and why it could not take some of them."""
     path = joined_path(job, journal.folder)
     remove_leftovers(journal.folder)
-    losses = Losses()
     refused: dict[str, str] = {}
     with find_format(job.format).open_writer(path, losses, job.with_pictures) as writer:
         for item, record in journal.records(iter(items)):
@@ -238,5 +236,4 @@ def _join(job: Job, items: Sequence[Item], journal: Journal, counts: Counter[str
                 writer.write(AnnotatedImage(item.name, masks, picture))
             except (InputsError, FormatError) as error:
                 refused[item.name] = failure(item, error).error or ""
-    counts.update(losses.counts)
     return path, refused

@@ -145,8 +145,7 @@ class Job:
         """Whether what is written is made of all images in the end, not for each of them."""
         if self.format == PICTURES:
             return False
-        layout = find_format(self.format)
-        return not (isinstance(layout, FolderFormat) and layout.is_complete_without_end)
+        return not isinstance(find_format(self.format), FolderFormat)
 
     def load(self) -> LoadedJob:
         """Load the model.

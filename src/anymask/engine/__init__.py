@@ -1,0 +1,1 @@
+"""The data engine: the store of pictures, objects and their history."""

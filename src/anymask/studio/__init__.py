@@ -1,0 +1,1 @@
+"""The studio: a web server around the model and the store."""

@@ -1,7 +1,9 @@
-"""Segments photographs by a point, a box and several points, and says what to try next."""
+"""Segments photographs by a point, a box and several points, and says what to try next; or opens the studio on them."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import shlex
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 import anymask
+from anymask.atomic import write_atomically
 from anymask.draw import overlay
 from anymask.formats import to_record, write_folder
 from anymask.segment.pixels import read_image
@@ -44,14 +47,35 @@ def prompts_for_any(width: int, height: int) -> dict[str, object]:
     }
 
 
+def copy_photographs(folder: Path) -> None:
+    """Write photographs for the studio into ``folder``, those that are there already left as they are."""
+    from skimage import data
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*SAMPLES, "chelsea", "rocket"):
+        path = folder / f"{name}.png"
+        if not path.exists():
+            photograph = Image.fromarray(read_image(getattr(data, name)()))
+            write_atomically(path, lambda place, photograph=photograph: photograph.save(place, format="PNG"))
+
+
 def main() -> None:
     """Run the demonstration on the picture named on the command line, or on the samples."""
-    out = Path("out")
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("given", nargs="?", metavar="PHOTO", help="with --studio, a folder of them")
+    parser.add_argument("--studio", action="store_true", help="open the studio instead")
+    options = parser.parse_args()
+    out, photographs = Path("out"), Path("out") / "photographs"
+    if not options.given:
+        copy_photographs(photographs)
+    if options.studio:
+        command = [sys.executable, "-m", "anymask", "studio", options.given or str(photographs)]
+        os.execv(command[0], command)
     model = anymask.load()
     print(f"{model} is loaded; it came with the package.")
-    if len(sys.argv) > 1:
-        pixels = read_image(sys.argv[1])
-        pictures = {Path(sys.argv[1]).stem: (pixels, prompts_for_any(pixels.shape[1], pixels.shape[0]))}
+    if options.given:
+        pixels = read_image(options.given)
+        pictures = {Path(options.given).stem: (pixels, prompts_for_any(pixels.shape[1], pixels.shape[0]))}
     else:
         from skimage import data
 
@@ -80,11 +104,13 @@ def main() -> None:
             record = to_record(name, best, model=model.name)
             write_folder(out, f"{name}-{kind}", pixels, best, Image.fromarray(drawing), record)
             print(f"  by {kind:6s} predicted IoU {best.scores[0]:.2f}  out/{name}-{kind}-overlay.png")
-    example = shlex.quote(sys.argv[1]) if len(sys.argv) > 1 else "photo.jpg"
+    example = shlex.quote(options.given or str(photographs / "astronaut.png"))
+    here = shlex.quote(options.given or str(photographs))
     print(
         "\nNext:\n"
-        f"  .venv/bin/anymask segment {example} --point 240,180            # pixels from the top left corner\n"
+        f"  .venv/bin/anymask segment {example} --point 240,180  # pixels from the top left corner\n"
         f"  .venv/bin/anymask segment {example} --box 80,60,470,350 --point 90,70:bg\n"
+        f"  .venv/bin/anymask studio {here}  # the same by mouse, in the browser\n"
         "  .venv/bin/anymask --help"
     )
 

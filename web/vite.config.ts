@@ -1,6 +1,6 @@
 /// <reference types="vitest/config" />
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defaultClientConditions, defineConfig } from "vite";
 
 // Shared memory, which threads in WebAssembly need, is given to isolated pages only.
 const isolation = {
@@ -11,6 +11,9 @@ const isolation = {
 export default defineConfig({
   plugins: [react()],
   worker: { format: "es" },
+  // The run-time's WebAssembly is asked for by address (src/decoder/backends.ts), and not packed into scripts.
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] },
+  optimizeDeps: { exclude: ["onnxruntime-web"] },
   build: {
     outDir: "../src/anymask/studio/static",
     emptyOutDir: true,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import anymask
-from anymask.export import DecoderGraph, export_decoder, export_encoder, export_studio
+from anymask.export import DecoderGraph, export_decoder, export_encoder, export_studio, export_studio_refine
 from anymask.export.decoder import OUTPUTS, example_inputs
 from anymask.models.registry import assemble
 from anymask.segment.segmenter import Segmenter
@@ -72,3 +72,8 @@ def single_mask_file(sam_decoder: Segmenter, folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def studio_file(sam_decoder: Segmenter, folder: Path) -> Path:
     return export_studio(sam_decoder, folder / "studio.onnx", check=False).path
+
+
+@pytest.fixture(scope="session")
+def refine_file(pocket: Segmenter, folder: Path) -> Path:
+    return export_studio_refine(pocket, folder / "studio-refine.onnx", check=False).path

@@ -134,7 +134,7 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, packag
 @pytest.mark.parametrize(
     ("part", "options", "message"),
     [
-        ("decoders", {}, "unknown part 'decoders': use decoder, studio, encoder, studio-image"),
+        ("decoders", {}, "unknown part 'decoders': use decoder, studio, studio-refine, encoder, studio-image"),
         ("encoder", {"single_mask": True}, "encoder gives no masks"),
         ("encoder", {"eight_bit": True}, "encoder is not offered in 8 bits"),
         ("studio-image", {"eight_bit": True}, "studio-image is not offered in 8 bits"),

@@ -38,10 +38,10 @@ def test_the_commands_are_those_of_the_program():
     assert all(option in text for option in [*options, "--single-mask", "--eight-bit", "--no-check", "--opset"])
 
 
-def test_the_table_has_the_files_inputs_and_outputs(encoder_file, decoder_file):
+def test_the_table_has_the_files_inputs_and_outputs(encoder_file, decoder_file, refine_file):
     import onnx
 
-    for path, part in ((encoder_file, "encoder"), (decoder_file, "decoder")):
+    for path, part in ((encoder_file, "encoder"), (decoder_file, "decoder"), (refine_file, "studio-refine")):
         row = next(line for line in GUIDE.splitlines() if line.startswith(f"| `{part}`"))
         graph = onnx.load(path).graph
         for value in [*graph.input, *graph.output]:

@@ -16,6 +16,7 @@ class ModelPart(StrEnum):
     ENCODER = "encoder"
     STUDIO = "studio"
     STUDIO_IMAGE = "studio-image"
+    STUDIO_REFINE = "studio-refine"
 
 
 def export(
@@ -34,7 +35,8 @@ def export(
         ModelPart,
         typer.Option(
             help="decoder: prompts to masks, as SAM's web clients expect it. encoder: a picture to its embedding. "
-            "studio: a decoder for clicks, on what studio-image computes once an image.",
+            "studio: a decoder for clicks, on what studio-image computes once an image. studio-refine: a decoder that "
+            "refines masks; it leaves them in low resolution.",
         ),
     ] = ModelPart.DECODER,
     single_mask: Annotated[

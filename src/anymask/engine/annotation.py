@@ -62,7 +62,7 @@ class Prompts(_Message):
         base: run lengths of a mask that the first step refines (an imported or automatic one), or None.
     """
 
-    clicks: list[Click] = Field(default_factory=list, max_length=1000)
+    clicks: list[Click] = Field(default=[], max_length=1000)
     box: Box | None = None
     choice: Annotated[int, Field(ge=0, le=2)] | None = None
     base: str | None = None

@@ -7,6 +7,7 @@ from anymask.export.errors import ExportError
 from anymask.export.files import Exported, check_request
 from anymask.export.parts import export_part
 from anymask.export.studio import export_studio, export_studio_image, studio_image_part
+from anymask.export.studio_refine import export_studio_refine
 
 __all__ = [
     "Agreement",
@@ -19,5 +20,6 @@ __all__ = [
     "export_part",
     "export_studio",
     "export_studio_image",
+    "export_studio_refine",
     "studio_image_part",
 ]

@@ -221,6 +221,42 @@ def compare_encoder(path: Path, segmenter: Segmenter, sizes: Sequence[tuple[int,
 
 
 @torch.no_grad()
+def _compare_low_res(
+    path: Path,
+    segmenter: Segmenter,
+    single_mask: bool,
+    inputs: Callable[[EncodedImage, TokenPrompt, Tensor | None], dict[str, Tensor]],
+    *,
+    with_mask: bool,
+    exact: bool,
+) -> Agreement:
+    """Compare a decoder whose masks stay in low resolution with the network.
+
+    Args:
+        path: the file.
+        segmenter: the model, in float32.
+        single_mask: whether the file gives one mask.
+        inputs: makes the file's inputs of a picture, a prompt and the logits ``[4g, 4g]`` of the first prompt's answer.
+        with_mask: whether it takes prompts with a mask.
+        exact: whether only rounding may make a difference.
+    """
+    session, comparison = Session(path), Comparison(exact)
+    side = segmenter.input_side
+    photo = segmenter.encode(demo_picture(side * 5 // 8 + 1, side * 11 // 16))
+    earlier: Tensor | None = None
+    for prompt in token_prompts(photo):
+        if prompt.has_mask and not with_mask:
+            continue
+        low_res, scores = reference_masks(photo, prompt, earlier if prompt.has_mask else None, single_mask)
+        got = session(**inputs(photo, prompt, earlier))
+        if earlier is None:
+            earlier = low_res[0, 0]
+        wanted = {"low_res_masks": low_res.numpy(), "iou_predictions": scores.numpy()}
+        comparison.add(got, wanted, prompt.what)
+        comparison.add_masks(got["low_res_masks"], wanted["low_res_masks"], segmenter.mask_threshold)
+    return comparison.result()
+
+
 def compare_studio(
     path: Path,
     segmenter: Segmenter,
@@ -241,19 +277,41 @@ def compare_studio(
     Raises:
         ExportError: there is more difference than that.
     """
-    session, comparison = Session(path), Comparison(exact)
-    side = segmenter.input_side
-    photo = segmenter.encode(demo_picture(side * 5 // 8 + 1, side * 11 // 16))
-    shared = image_part(photo.embedding)
-    for prompt in token_prompts(photo):
-        if prompt.has_mask:
-            continue
-        low_res, scores = reference_masks(photo, prompt, None, single_mask)
-        got = session(**shared, point_coords=prompt.points, point_labels=prompt.labels)
-        wanted = {"low_res_masks": low_res.numpy(), "iou_predictions": scores.numpy()}
-        comparison.add(got, wanted, prompt.what)
-        comparison.add_masks(got["low_res_masks"], wanted["low_res_masks"], segmenter.mask_threshold)
-    return comparison.result()
+    shared: dict[str, Tensor] = {}
+
+    def inputs(photo: EncodedImage, prompt: TokenPrompt, earlier: Tensor | None) -> dict[str, Tensor]:
+        del earlier
+        if not shared:
+            shared.update(image_part(photo.embedding))
+        return shared | {"point_coords": prompt.points, "point_labels": prompt.labels}
+
+    return _compare_low_res(path, segmenter, single_mask, inputs, with_mask=False, exact=exact)
+
+
+def compare_studio_refine(path: Path, segmenter: Segmenter, single_mask: bool, *, exact: bool) -> Agreement:
+    """Compare a decoder that refines masks with the network, with prompts of every kind.
+
+    Args:
+        path: the file.
+        segmenter: the model, in float32.
+        single_mask: whether the file gives one mask.
+        exact: whether only rounding may make a difference.
+
+    Raises:
+        ExportError: there is more difference than that.
+    """
+
+    def inputs(photo: EncodedImage, prompt: TokenPrompt, earlier: Tensor | None) -> dict[str, Tensor]:
+        side = segmenter.logits_side
+        return {
+            "image_embeddings": photo.embedding,
+            "point_coords": prompt.points,
+            "point_labels": prompt.labels,
+            "mask_input": torch.zeros(1, 1, side, side) if earlier is None else earlier[None, None],
+            "has_mask_input": torch.tensor([float(prompt.has_mask)]),
+        }
+
+    return _compare_low_res(path, segmenter, single_mask, inputs, with_mask=True, exact=exact)
 
 
 def compare_studio_image(

@@ -134,6 +134,24 @@ class DecoderGraph(nn.Module):
             dense_prompt_embeddings=self._embed_masks(mask_input, has_mask_input),
         )
 
+    def answer(
+        self,
+        image_embeddings: Tensor,
+        point_coords: Tensor,
+        point_labels: Tensor,
+        mask_input: Tensor,
+        has_mask_input: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Predict the masks that are given out, in low resolution; arguments as for :meth:`forward`.
+
+        Returns:
+            Logits ``[B, 4 or 1, 4g, 4g]`` and predicted IoU ``[B, 4 or 1]``.
+        """
+        low_res, scores = self.predict(image_embeddings, point_coords, point_labels, mask_input, has_mask_input)
+        if self.return_single_mask:
+            return self.select_masks(low_res, scores, point_coords.shape[1])
+        return low_res, scores
+
     @torch.no_grad()
     def forward(
         self,
@@ -158,9 +176,7 @@ class DecoderGraph(nn.Module):
             Logits ``[B, 4 or 1, height, width]`` of the original size, predicted IoU ``[B, 4 or 1]``, and the logits
             in low resolution ``[B, 4 or 1, 4g, 4g]``.
         """
-        low_res, scores = self.predict(image_embeddings, point_coords, point_labels, mask_input, has_mask_input)
-        if self.return_single_mask:
-            low_res, scores = self.select_masks(low_res, scores, point_coords.shape[1])
+        low_res, scores = self.answer(image_embeddings, point_coords, point_labels, mask_input, has_mask_input)
         return self.mask_postprocessing(low_res, orig_im_size), scores, low_res
 
 

@@ -38,7 +38,7 @@ class Part:
     """Which part of a model a file holds.
 
     Attributes:
-        name: "decoder", "encoder" or "studio".
+        name: "decoder", "encoder", "studio", "studio-image" or "studio-refine".
         variant: what else tells its files apart; "" for nothing.
         eight_bit: whether matrix products are in 8 bits.
     """

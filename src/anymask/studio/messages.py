@@ -62,14 +62,25 @@ class Model(_Message):
 
 
 class Project(_Message):
-    """What the page must know first."""
+    """What the page must know first.
 
+    Attributes:
+        id: tells this project from others that were served at the same address.
+        name: of the folder.
+        pictures: how many there are.
+        model: None while it is being loaded, which the page need not wait for; it is there before the decoder is ready.
+        decoder: for the page.
+        labels: in the order of their number keys.
+        palette: colours of objects as #rrggbb.
+    """
+
+    id: str
     name: str
     pictures: int
-    model: Model
+    model: Model | None
     decoder: Decoder
     labels: list[str]
-    palette: list[str] = Field(description="Colours of objects as #rrggbb.")
+    palette: list[str]
 
 
 class Picture(_Message):
@@ -173,12 +184,14 @@ class ServerStatus(_Message):
     """What the server is doing.
 
     Attributes:
+        project: its id, as in :class:`Project`.
         encoding: names of pictures being encoded.
         waiting: how many pictures wait to be encoded.
         encoded: how many of the project's pictures have an embedding in the cache.
         decoder: as in :class:`Project`.
     """
 
+    project: str
     encoding: list[str]
     waiting: int
     encoded: int

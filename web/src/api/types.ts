@@ -72,9 +72,12 @@ export interface Model {
 }
 
 export interface Project {
+  /** Tells this project from others that were served at the same address. */
+  id: string;
   name: string;
   pictures: number;
-  model: Model;
+  /** Null while it is being loaded; there before the decoder is ready. */
+  model: Model | null;
   decoder: DecoderState;
   labels: string[];
   palette: string[];
@@ -128,6 +131,8 @@ export interface Imported {
 }
 
 export interface ServerStatus {
+  /** The id of the project. */
+  project: string;
   encoding: string[];
   waiting: number;
   encoded: number;

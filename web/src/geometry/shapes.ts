@@ -12,5 +12,5 @@ export interface Size {
 /** (x0, y0, x1, y1), x1 and y1 exclusive. */
 export type Bounds = [number, number, number, number];
 
-/** Closed rings of x, y, x, y, …; filled by the even-odd rule, so that holes are rings too. */
+/** Rings of x, y, x, y, …, each closed from its last point to its first; filled by even-odd, so that holes are rings too. */
 export type Rings = Float32Array[];

@@ -1,5 +1,5 @@
 import type { StoreApi } from "zustand/vanilla";
-import type { Box, ObjectState, Picture, Project, Proposal } from "../api/types";
+import type { Box, Click, ObjectState, Picture, Project, Proposal, ServerStatus } from "../api/types";
 import type { Backend, Candidate, Preview } from "../decoder/decoder";
 import type { Point, Rings } from "../geometry/shapes";
 
@@ -26,6 +26,14 @@ export interface Readings {
   chosen: number;
 }
 
+/** A click or box that was made and has no mask yet, such as before the picture's embedding is there. */
+export interface WaitingPrompt {
+  /** The object that it is for, which may not be among the objects yet. */
+  object: string;
+  click: Click | null;
+  box: Box | null;
+}
+
 /** All that the page shows, but for what follows the pointer (see `Session.onPreview`). Replaced, never changed. */
 export interface StudioState {
   project: Project | null;
@@ -33,11 +41,15 @@ export interface StudioState {
   picture: Picture | null;
   /** Present objects of the picture, in their order. */
   objects: readonly ObjectState[];
-  /** The object that clicks refine, if any. */
+  /** The object that clicks refine, if any; not among the objects until its first click is answered. */
   selected: string | null;
+  /** Of the picture that is shown, in the order in which they were made. */
+  waiting: readonly WaitingPrompt[];
   readings: Readings | null;
   tool: ToolName;
   labels: readonly string[];
+  /** What new objects are labelled, if anything. */
+  stickyLabel: string | null;
   /** Neither accepted nor rejected; null while they are computed. */
   proposals: readonly Proposal[] | null;
   hoveredProposal: string | null;
@@ -52,6 +64,8 @@ export interface StudioState {
   /** Changes that the server has not confirmed. */
   unsaved: number;
   serverLost: boolean;
+  /** What the server said last; null until it has. */
+  server: ServerStatus | null;
   canUndo: boolean;
   canRedo: boolean;
   notices: readonly Notice[];
@@ -60,8 +74,11 @@ export interface StudioState {
 /** What the person can do. All of it returns at once; the state tells what became of it. */
 export interface Session {
   readonly state: StoreApi<StudioState>;
-  /** The mask under the pointer, or of a box that is dragged; null when it goes. At most once a decoded mask. */
-  onPreview(listener: (preview: Preview | null) => void): () => void;
+  /**
+   * The mask under the pointer, or of a box that is dragged; null when it goes. At most once a decoded mask. `asked` is
+   * the very object that was given to `pointAt` or `dragBox`, by which the stage knows which movement it answers.
+   */
+  onPreview(listener: (preview: Preview | null, asked: Point | Box | null) => void): () => void;
   /** Outline of an object's mask along the corners of pixels; remembered as long as its mask is the same. */
   outline(object: Pick<ObjectState, "id" | "counts">): Rings;
   outlineOfProposal(proposal: Proposal): Rings;
@@ -95,6 +112,7 @@ export interface Session {
   setVisible(object: string, visible: boolean): void;
   setMasksHidden(hidden: boolean): void;
   setLabels(labels: readonly string[]): void;
+  setStickyLabel(label: string | null): void;
 
   acceptProposal(proposal: string): void;
   rejectProposal(proposal: string): void;
@@ -106,4 +124,6 @@ export interface Session {
   reload(): void;
   notify(kind: Notice["kind"], text: string): void;
   dismiss(notice: number): void;
+  /** Stop what runs in the background; nothing is lost by it. */
+  close(): void;
 }

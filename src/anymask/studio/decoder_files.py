@@ -1,0 +1,143 @@
+"""The ONNX files with which the page decodes: made once a model, in a process of its own, and kept.
+
+Run as a program, it makes the files of one model in one folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import subprocess
+import sys
+import threading
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from filelock import FileLock
+
+from anymask.errors import AnymaskError
+from anymask.export import export_part
+from anymask.segment.segmenter import Segmenter, load
+from anymask.studio.messages import Decoder
+from anymask.studio.messages import DecoderFiles as Addresses
+
+_log = logging.getLogger(__name__)
+
+PARTS = {"image": "studio-image", "click": "studio", "refine": "studio-refine"}
+"""The parts to export, by what the page calls them."""
+
+
+class DecoderFiles:
+    """The files of one model, which are there, are being made, or cannot be made.
+
+    Args:
+        model: name of the model, as for :func:`anymask.load`.
+        folder: in which files of all models are kept, each in a folder of its own.
+    """
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.model, self.folder = model, folder
+        self._key: str | None = None
+        self._reason: str | None = None
+        self._ready = False
+        self._closing = False
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def prepare(self, segmenter: Segmenter) -> None:
+        """Begin to make the files where they are not there yet; returns at once."""
+        self._key = f"{segmenter.weights_fingerprint}-{export_version()}"
+        if self._are_there():
+            self._ready = True
+            return
+        threading.Thread(target=self._make, name="decoder files", daemon=True).start()
+
+    def fail(self, reason: str) -> None:
+        """There will be no files, because there is no model."""
+        self._reason = reason
+
+    def message(self) -> Decoder:
+        """Say how far it is."""
+        if self._reason is not None:
+            return Decoder(state="failed", reason=self._reason)
+        if not self._ready:
+            return Decoder(state="preparing")
+        places = {name: f"/api/decoder/{self._key}/{part}.onnx" for name, part in PARTS.items()}
+        return Decoder(state="ready", files=Addresses(**places))
+
+    def path(self, key: str, part: str) -> Path | None:
+        """Find a file by its address; None where there is none."""
+        if not self._ready or key != self._key or part not in PARTS.values():
+            return None
+        return self.folder / key / f"{part}.onnx"
+
+    def close(self) -> None:
+        """Stop making files."""
+        with self._lock:
+            self._closing = True
+            if self._process is not None:
+                self._process.terminate()
+
+    def _are_there(self) -> bool:
+        assert self._key is not None
+        return all((self.folder / self._key / f"{part}.onnx").is_file() for part in PARTS.values())
+
+    def _make(self) -> None:
+        assert self._key is not None
+        command = [sys.executable, "-m", "anymask.studio.decoder_files", self.model, str(self.folder / self._key)]
+        try:
+            with self._lock:
+                if self._closing:
+                    return
+                # In a session of its own, it does not get the Ctrl-C that is meant for the server.
+                self._process = subprocess.Popen(
+                    command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+                )
+            _, said = self._process.communicate()
+        except OSError as error:
+            said = str(error)
+        if self._closing:
+            return
+        if self._are_there():
+            self._ready = True
+            return
+        lines = [line.strip() for line in said.splitlines() if line.strip()] or ["its process ended without a word"]
+        self._reason = f"the decoder for the page cannot be made: {lines[-1].removeprefix('anymask: ')}"
+        _log.error("%s", self._reason)
+
+
+def export_version() -> str:
+    """Name the way in which files are made: another name once their makers have changed."""
+    digest = hashlib.sha256(version("anymask").encode())
+    for source in sorted(files("anymask.export").iterdir(), key=lambda one: one.name):
+        if source.name.endswith(".py"):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def make_files(model: str, folder: Path) -> None:
+    """Make the files of a model, unless another process has made them meanwhile.
+
+    Args:
+        model: as for :func:`anymask.load`.
+        folder: is made.
+
+    Raises:
+        AnymaskError: the model cannot be loaded or exported.
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "making.lock"):
+        missing = [part for part in PARTS.values() if not (folder / f"{part}.onnx").is_file()]
+        segmenter = load(model, device="cpu", precision="float32") if missing else None
+        for part in missing:
+            assert segmenter is not None
+            export_part(segmenter, folder / f"{part}.onnx", part)
+
+
+if __name__ == "__main__":
+    try:
+        make_files(sys.argv[1], Path(sys.argv[2]))
+    except (AnymaskError, OSError) as error:
+        sys.exit(f"anymask: {' '.join(str(error).split())}")

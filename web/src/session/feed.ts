@@ -1,0 +1,104 @@
+import type { Api } from "../api/client";
+import type { Decoder } from "../decoder/decoder";
+import { Prefetch, type Wanted } from "../sync/prefetch";
+import type { PictureDocument } from "./documents";
+import type { EmbeddingState } from "./session";
+
+export interface FeedOptions {
+  api: Pick<Api, "embedding" | "prefetchImage">;
+  decoder: Decoder;
+  retryDelay: number;
+  isDecoderReady(): boolean;
+  document(picture: number): PictureDocument | null;
+  /** A picture's state is not what it was. */
+  onChange(picture: number): void;
+  onFailure(picture: number, error: unknown): void;
+}
+
+/** Brings embeddings into the decoder: of the pictures that are wanted now, and then of the one that is likely next. */
+export class Feed {
+  readonly #options: FeedOptions;
+  readonly #prefetch: Prefetch;
+  readonly #failed = new Set<number>();
+  #wanted: Wanted = { now: [], soon: [] };
+  /** The picture that is being taken by the decoder. */
+  #feeding: number | null = null;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#prefetch = new Prefetch({
+      api: options.api,
+      retryDelay: options.retryDelay,
+      onEmbedding: (picture) => this.#changed(picture),
+      onFailure: (picture, error) => this.#fail(picture, error),
+    });
+  }
+
+  /** Whether the decoder can answer for a picture. */
+  isReady(picture: number): boolean {
+    return this.#options.isDecoderReady() && this.#options.decoder.hasPicture(picture);
+  }
+
+  state(picture: number): EmbeddingState {
+    if (this.isReady(picture)) return "ready";
+    if (this.#failed.has(picture)) return "failed";
+    if (!this.#wanted.now.includes(picture)) return "none";
+    return this.#prefetch.embedding(picture) ? "loading" : "waiting";
+  }
+
+  want(wanted: Wanted): void {
+    for (const picture of this.#failed) if (!wanted.now.includes(picture)) this.#failed.delete(picture);
+    this.#wanted = wanted;
+    this.#prefetch.want(wanted);
+    this.advance();
+  }
+
+  /** Go on, such as when the decoder has become ready or a picture's size known. */
+  advance(): void {
+    const { decoder, document, isDecoderReady } = this.#options;
+    if (this.#feeding !== null || !isDecoderReady()) return;
+    const { now, soon } = this.#wanted;
+    const next = now.every((picture) => this.isReady(picture) || this.#failed.has(picture)) ? soon.slice(0, 1) : [];
+    for (const picture of [...now, ...next]) {
+      const size = document(picture)?.size;
+      const embedding = this.#prefetch.embedding(picture);
+      if (size && embedding && !decoder.hasPicture(picture) && !this.#failed.has(picture)) {
+        void this.#feed(picture, embedding.data, size);
+        return;
+      }
+    }
+  }
+
+  /** Forget all embeddings, because another model makes them now. */
+  clear(): void {
+    this.#failed.clear();
+    this.#prefetch.clear();
+  }
+
+  close(): void {
+    this.#prefetch.close();
+  }
+
+  async #feed(picture: number, data: ArrayBuffer, size: { width: number; height: number }): Promise<void> {
+    this.#feeding = picture;
+    try {
+      // The decoder may take the memory over.
+      await this.#options.decoder.setPicture(picture, data.slice(0), size);
+    } catch (error) {
+      this.#fail(picture, error);
+    }
+    this.#feeding = null;
+    this.#changed(picture);
+  }
+
+  #fail(picture: number, error: unknown): void {
+    this.#failed.add(picture);
+    this.#options.onFailure(picture, error);
+    this.#options.onChange(picture);
+  }
+
+  #changed(picture: number): void {
+    this.advance();
+    this.#options.onChange(picture);
+  }
+}

@@ -1,0 +1,154 @@
+import { NetworkError, pause, type Api, type Embedding, type Priority } from "../api/client";
+
+/** Which pictures are wanted, the most urgent first in each list. */
+export interface Wanted {
+  /** Those that somebody waits for, such as the one that is shown. */
+  now: readonly number[];
+  /** Those that are likely to be opened soon; their images are fetched too. */
+  soon: readonly number[];
+}
+
+export interface PrefetchOptions {
+  api: Pick<Api, "embedding" | "prefetchImage">;
+  /** Milliseconds to wait after a failure of the connection. */
+  retryDelay: number;
+  onEmbedding(picture: number): void;
+  /** The server will not give the embedding. */
+  onFailure(picture: number, error: unknown): void;
+}
+
+interface Load {
+  priority: Priority;
+  abort: AbortController;
+}
+
+const MOST_EMBEDDINGS = 6;
+const MOST_IMAGES = 50;
+
+/**
+ * Fetches embeddings, and images ahead of their time. What is not wanted any more is stopped. Whoever looks ahead takes two
+ * connections at most, one for embeddings and one for images, as the browser has only a few.
+ */
+export class Prefetch {
+  readonly #options: PrefetchOptions;
+  #wanted: Wanted = { now: [], soon: [] };
+  /** The longest unused first. */
+  readonly #embeddings = new Map<number, Embedding>();
+  readonly #images = new Set<number>();
+  readonly #failed = new Set<number>();
+  readonly #loads = new Map<number, Load>();
+  #image: { picture: number; abort: AbortController } | null = null;
+  #isClosed = false;
+
+  constructor(options: PrefetchOptions) {
+    this.#options = options;
+  }
+
+  /** The embedding of a picture, if it is here. */
+  embedding(picture: number): Embedding | null {
+    const embedding = this.#embeddings.get(picture);
+    if (!embedding) return null;
+    this.#embeddings.delete(picture);
+    this.#embeddings.set(picture, embedding);
+    return embedding;
+  }
+
+  want(wanted: Wanted): void {
+    this.#wanted = wanted;
+    // Whoever comes to a picture again may have mended it.
+    for (const picture of this.#failed) if (!wanted.now.includes(picture)) this.#failed.delete(picture);
+    this.#advance();
+  }
+
+  /** Forget all embeddings, because another model makes them now. */
+  clear(): void {
+    this.#embeddings.clear();
+    this.#failed.clear();
+    for (const load of this.#loads.values()) load.abort.abort();
+    this.#loads.clear();
+    this.#advance();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const load of this.#loads.values()) load.abort.abort();
+    this.#image?.abort.abort();
+  }
+
+  #advance(): void {
+    if (this.#isClosed) return;
+    const { now, soon } = this.#wanted;
+    const isMissing = (picture: number) => !this.#embeddings.has(picture) && !this.#failed.has(picture);
+    const next = soon.find((picture) => isMissing(picture) && !now.includes(picture));
+    const wanted = new Map<number, Priority>(now.filter(isMissing).map((picture) => [picture, "current"]));
+    if (next !== undefined) wanted.set(next, "next");
+    for (const [picture, load] of this.#loads) {
+      if (wanted.get(picture) !== load.priority) {
+        load.abort.abort();
+        this.#loads.delete(picture);
+      }
+    }
+    for (const [picture, priority] of wanted) if (!this.#loads.has(picture)) void this.#load(picture, priority);
+
+    if (this.#image && !soon.includes(this.#image.picture)) {
+      this.#image.abort.abort();
+      this.#image = null;
+    }
+    const image = soon.find((picture) => !this.#images.has(picture));
+    if (!this.#image && image !== undefined) void this.#loadImage(image);
+  }
+
+  async #load(picture: number, priority: Priority): Promise<void> {
+    const abort = new AbortController();
+    this.#loads.set(picture, { priority, abort });
+    try {
+      const embedding = await this.#persist(() => this.#options.api.embedding(picture, priority, abort.signal), abort.signal);
+      if (abort.signal.aborted) return;
+      this.#embeddings.set(picture, embedding);
+      this.#dropOldest();
+      this.#options.onEmbedding(picture);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      this.#failed.add(picture);
+      this.#options.onFailure(picture, error);
+    }
+    this.#loads.delete(picture);
+    this.#advance();
+  }
+
+  async #loadImage(picture: number): Promise<void> {
+    const abort = new AbortController();
+    this.#image = { picture, abort };
+    try {
+      await this.#persist(() => this.#options.api.prefetchImage(picture, abort.signal), abort.signal);
+    } catch {
+      if (abort.signal.aborted) return;
+      // The stage says so when the picture is opened.
+    }
+    this.#images.add(picture);
+    const [oldest] = this.#images;
+    if (this.#images.size > MOST_IMAGES && oldest !== undefined) this.#images.delete(oldest);
+    this.#image = null;
+    this.#advance();
+  }
+
+  /** Try until the server can be reached. */
+  async #persist<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (signal.aborted || !(error instanceof NetworkError)) throw error;
+        await pause(this.#options.retryDelay, signal);
+      }
+    }
+  }
+
+  #dropOldest(): void {
+    const { now, soon } = this.#wanted;
+    for (const picture of this.#embeddings.keys()) {
+      if (this.#embeddings.size <= MOST_EMBEDDINGS) return;
+      if (!now.includes(picture) && !soon.includes(picture)) this.#embeddings.delete(picture);
+    }
+  }
+}

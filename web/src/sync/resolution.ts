@@ -1,0 +1,79 @@
+import type { Change, ChangeResult, ObjectState } from "../api/types";
+import type { Resolution, Waiting } from "./outbox";
+
+/** What the server's answer to changes means for what waits, and for the page. */
+export interface Verdict extends Resolution {
+  /** Objects that are not on the server as the page believed, so that the picture must be read again. */
+  elsewhere: readonly string[];
+  /** The object that keeps the page's mask beside one that was changed elsewhere, by the latter's id. */
+  copies: ReadonlyMap<string, string>;
+  /** What to tell the person, a sentence each. */
+  notices: readonly string[];
+}
+
+/**
+ * Judge the server's results.
+ *
+ * - What is stored needs no sending any more.
+ * - A change that is refused is set aside, and those of the object after it are numbered anew, as if it had never been.
+ * - Where an object was changed elsewhere, what this page did to it is set aside, and its mask, if it is another one, is
+ *   kept as a new object.
+ *
+ * @param waiting - all changes of the picture that wait, in their order, those that were sent among them.
+ * @param colors - how many colours the palette has.
+ */
+export function judge(waiting: readonly Waiting[], results: readonly ChangeResult[], colors: number): Verdict {
+  const byChange = new Map(results.map((result) => [result.change, result]));
+  const refusals = new Map<string, number>();
+  const conflicts = new Map<string, { current: ObjectState | null; mine: Waiting[] }>();
+  const done: Waiting[] = [];
+  const rewritten: Waiting[] = [];
+  const aside: Resolution["aside"][number][] = [];
+  const notices = new Set<string>();
+  const put = (entry: Waiting, reason: string) => {
+    const { project, picture, change } = entry;
+    aside.push({ project, picture, change, reason });
+    done.push(entry);
+  };
+
+  for (const entry of waiting) {
+    const { state } = entry.change;
+    const result = byChange.get(entry.change.id);
+    const refused = refusals.get(state.id) ?? 0;
+    if (result?.outcome === "stored" || result?.outcome === "known") {
+      done.push(entry);
+    } else if (result?.outcome === "refused") {
+      const reason = result.reason ?? "The server gave no reason.";
+      put(entry, reason);
+      refusals.set(state.id, refused + 1);
+      notices.add(`A change could not be saved, and is taken back: ${reason}`);
+    } else if (refused > 0) {
+      rewritten.push({ ...entry, change: { ...entry.change, state: { ...state, version: state.version - refused } } });
+    } else if (conflicts.has(state.id)) {
+      conflicts.get(state.id)?.mine.push(entry);
+    } else if (result?.outcome === "conflict") {
+      conflicts.set(state.id, { current: result.current, mine: [entry] });
+    }
+  }
+
+  const added: Change[] = [];
+  const copies = new Map<string, string>();
+  for (const [object, { current, mine }] of conflicts) {
+    for (const entry of mine) put(entry, "The object was changed elsewhere meanwhile.");
+    const last = mine.at(-1)?.change;
+    if (last && differs(last.state, current)) {
+      const copy = { ...last.state, id: crypto.randomUUID(), version: 1, color: (last.state.color + 1) % colors };
+      added.push({ id: crypto.randomUUID(), at: last.at, action: "keep", state: copy });
+      copies.set(object, copy.id);
+      notices.add("An object was changed elsewhere meanwhile: it is shown as it is there, and your mask is kept beside it.");
+    } else {
+      notices.add("An object was changed elsewhere meanwhile: it is shown as it is there.");
+    }
+  }
+  const elsewhere = [...refusals.keys(), ...conflicts.keys()];
+  return { done, rewritten, added, aside, elsewhere, copies, notices: [...notices] };
+}
+
+function differs(mine: ObjectState, current: ObjectState | null): boolean {
+  return mine.status === "present" && (current?.status !== "present" || current.counts !== mine.counts);
+}

@@ -8,7 +8,20 @@ from typing import Annotated, TextIO
 
 import typer
 
-from anymask.cli import convert, evaluate, everything, export, finetune, formats, models, pretrain, segment, train, view
+from anymask.cli import (
+    convert,
+    evaluate,
+    everything,
+    export,
+    finetune,
+    formats,
+    models,
+    pretrain,
+    segment,
+    studio,
+    train,
+    view,
+)
 from anymask.cli.running import RunCommand
 from anymask.errors import AnymaskError
 from anymask.formats import FormatWarning
@@ -27,6 +40,7 @@ app.command("convert")(convert.convert)
 app.command("formats")(formats.formats)
 app.command("view")(view.view)
 app.command("export")(export.export)
+app.command("studio")(studio.studio)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("pretrain")(pretrain.pretrain)

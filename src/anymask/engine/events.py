@@ -73,7 +73,7 @@ def after(session: Session, seq: int, limit: int) -> list[Event]:
     return _events(session, select(EventRow).where(EventRow.seq > seq).order_by(EventRow.seq).limit(limit))
 
 
-def _events(session: Session, query: Select[tuple[EventRow]]) -> list[Event]:
+def _events(session: Session, query: Select[EventRow]) -> list[Event]:
     return [
         Event(
             seq=row.seq,

@@ -35,7 +35,7 @@ class ImportSummary:
     known: int = 0
     other_images: int = 0
     reasons: list[str] = field(default_factory=list)
-    _more: int = 0
+    _more: int = field(default=0, init=False, repr=False)
 
     def leave_out(self, reason: str) -> None:
         """Note that something was left out."""
@@ -112,7 +112,7 @@ def new_changes(
         image: the masks.
         objects: all objects that the picture has.
         now: the time.
-        summary: where masks that are known, or that cannot be taken, are counted.
+        summary: where those that are known, or that cannot be taken, are noted.
     """
     if image.masks.size != size:
         height, width = image.masks.size
@@ -157,7 +157,6 @@ def new_changes(
             model=None,
         )
         changes.append(Change(id=uuid5(identity, "import"), at=now, action="import", state=state))
-    summary.masks += len(changes)
     return changes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +40,7 @@ class Measurement:
 def facts_of(folder: Path, name: str) -> FileFacts | None:
     """Look at a picture's file without opening it; None if it is not there."""
     try:
-        facts = os.stat(folder / name)
+        facts = (folder / name).stat()
     except OSError:
         return None
     return FileFacts(facts.st_size, facts.st_mtime_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from anymask.engine.annotation import Status
 from anymask.engine.errors import FolderError, UnknownPictureError
-from anymask.engine.measuring import Measurement
+from anymask.engine.measuring import FileFacts, Measurement
 from anymask.engine.picture_order import order_key
 from anymask.engine.schema import ObjectRow, PictureRow
 from anymask.formats.instances import IMAGE_SUFFIXES
@@ -91,9 +91,7 @@ def sync(session: Session, names: Sequence[str], unusable: list[str], now: datet
     """Make the project's pictures those of these names; none is ever removed, only marked as missing."""
     there = set(names)
     known = {row.name: row for row in session.execute(select(PictureRow.id, PictureRow.name, PictureRow.missing_since))}
-    added = [
-        {"name": name, "order_key": order_key(name), "added_at": now} for name in names if name not in known
-    ]
+    added = [{"name": name, "order_key": order_key(name), "added_at": now} for name in names if name not in known]
     missing = [row.id for row in known.values() if row.missing_since is None and row.name not in there]
     returned = [row.id for row in known.values() if row.missing_since is not None and row.name in there]
     if added:
@@ -119,6 +117,11 @@ def page(session: Session, offset: int, limit: int | None) -> list[Picture]:
 def ids(session: Session) -> list[int]:
     """Return the ids of all pictures in the list, in its order."""
     return list(session.scalars(select(PictureRow.id).where(_listed()).order_by(PictureRow.order_key)))
+
+
+def names(session: Session) -> list[tuple[int, str]]:
+    """Return the ids and names of all pictures in the list."""
+    return [(row.id, row.name) for row in session.execute(select(PictureRow.id, PictureRow.name).where(_listed()))]
 
 
 def some(session: Session, wanted: Iterable[int]) -> dict[int, Picture]:
@@ -157,17 +160,37 @@ def by_name(session: Session, name: str) -> Picture | None:
     return None if row is None else _picture(row)
 
 
-def take_measurement(session: Session, row: PictureRow, found: Measurement, now: datetime) -> None:
-    """Keep what a picture's file said of itself."""
-    if found.file is None:
-        row.missing_since = row.missing_since or now
-        return
-    row.missing_since = None
-    row.file_bytes, row.file_changed_ns = found.file.bytes, found.file.changed_ns
-    if found.size is None:
-        row.error = found.error
-    else:
-        set_size(session, row, found.size)
+def measured_files(session: Session, wanted: Sequence[int]) -> dict[int, tuple[str, FileFacts | None]]:
+    """Return the names of pictures, and from which file the size of each was read; None if it must be read.
+
+    Raises:
+        UnknownPictureError: the project has no picture of one of these ids.
+    """
+    found: dict[int, tuple[str, FileFacts | None]] = {}
+    for row in session.scalars(select(PictureRow).where(PictureRow.id.in_(wanted))):
+        file = None
+        if row.missing_since is None and row.file_bytes is not None and row.file_changed_ns is not None:
+            file = FileFacts(row.file_bytes, row.file_changed_ns)
+        found[row.id] = row.name, file
+    for picture in wanted:
+        if picture not in found:
+            raise _unknown(picture)
+    return found
+
+
+def take_measurements(session: Session, found: Mapping[int, Measurement], now: datetime) -> None:
+    """Keep what pictures' files said of themselves."""
+    for row in session.scalars(select(PictureRow).where(PictureRow.id.in_(list(found)))):
+        measurement = found[row.id]
+        if measurement.file is None:
+            row.missing_since = row.missing_since or now
+            continue
+        row.missing_since = None
+        row.file_bytes, row.file_changed_ns = measurement.file.bytes, measurement.file.changed_ns
+        if measurement.size is None:
+            row.error = measurement.error
+        else:
+            set_size(session, row, measurement.size)
 
 
 def set_size(session: Session, row: PictureRow, size: tuple[int, int]) -> None:

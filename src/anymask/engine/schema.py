@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -128,8 +129,8 @@ class ObjectRow(Base):
     label: Mapped[str | None] = mapped_column(String(200))
     color: Mapped[int]
     visible: Mapped[bool]
-    order: Mapped[float]
-    score: Mapped[float | None]
+    order: Mapped[float] = mapped_column(Double)
+    score: Mapped[float | None] = mapped_column(Double)
     source: Mapped[str] = mapped_column(String(20))
     finished: Mapped[bool]
     model: Mapped[str | None] = mapped_column(String(64))

@@ -10,20 +10,20 @@ from typing import Self
 from uuid import UUID
 
 from anymask.engine import events, labels, objects, pictures
-from anymask.engine.annotation import Change, ChangeResult, ObjectState
+from anymask.engine.annotation import Change, ChangeResult, ObjectState, Outcome
 from anymask.engine.database import Database
 from anymask.engine.errors import DatabaseError, FolderError, UnreadablePictureError
 from anymask.engine.events import Event
 from anymask.engine.exporting import annotated_image
 from anymask.engine.importing import ImportSummary, PictureNames, in_batches, new_changes
-from anymask.engine.measuring import FileFacts, facts_of, measure
+from anymask.engine.measuring import facts_of, measure
 from anymask.engine.pictures import Picture, PictureSync
 from anymask.formats.annotated import AnnotatedImage
 
 DATABASE = Path(".anymask", "studio.db")
 """Where a project's database is in the folder of its pictures, unless another place is given."""
 
-_PICTURES_AT_A_TIME = 50
+_PICTURES_AT_A_TIME = 20
 _MASKS_AT_A_TIME = 2000
 
 
@@ -144,7 +144,7 @@ class Store:
         Raises:
             UnknownPictureError: there is none of this id.
         """
-        self._measure(picture)
+        self._measure([picture])
         with self._database.reading() as session:
             return pictures.one(session, picture), objects.of_picture(session, picture)
 
@@ -253,11 +253,7 @@ class Store:
         wanted = self.picture_ids() if only is None else list(only)
         for first in range(0, len(wanted), _PICTURES_AT_A_TIME):
             part = wanted[first : first + _PICTURES_AT_A_TIME]
-            with self._database.reading() as session:
-                found = [pictures.one(session, picture) for picture in part]
-            for picture in found:
-                if picture.size is None:
-                    self._measure(picture.id)
+            self._measure(part)
             with self._database.reading() as session:
                 known = pictures.some(session, part)
                 present = objects.present_on(session, part)
@@ -293,41 +289,39 @@ class Store:
             try:
                 self._known_size(picture)
             except UnreadablePictureError as error:
-                summary.leave_out(str(error))
+                summary.leave_out(f"{image.name}: {error}")
             else:
                 placed.append((picture, image))
         now = _now()
         with self._database.writing() as session:
             for picture, image in placed:
-                size = pictures.one(session, picture).size
-                if size is None:
-                    continue
+                size = pictures.one(session, picture).size or image.masks.size
                 before = objects.of_picture(session, picture)
                 changes = new_changes(self._project, picture, size, image, before, now, summary)
-                objects.apply(session, picture, changes, changes, now, None)
-                session.flush()
+                results = objects.apply(session, picture, changes, changes, now, None)
+                summary.masks += sum(result.outcome is Outcome.STORED for result in results)
 
     def _known_size(self, picture: int) -> tuple[int, int]:
         found = self.picture(picture)
         if found.size is None:
-            self._measure(picture)
+            self._measure([picture])
             found = self.picture(picture)
         if found.size is None:
-            raise UnreadablePictureError(f"{found.name} cannot be annotated: {found.error}")
+            raise UnreadablePictureError(found.error or f"the size of {found.name} is not known: open it first")
         return found.size
 
-    def _measure(self, picture: int) -> None:
-        """Read a picture's size, unless its file is the one from which it was read."""
+    def _measure(self, wanted: Sequence[int]) -> None:
+        """Read the sizes of a few pictures, of those whose files are not the ones from which they were read."""
         with self._database.reading() as session:
-            row = pictures.row_of(session, picture)
-            name, before = row.name, None
-            if row.file_bytes is not None and row.file_changed_ns is not None and row.missing_since is None:
-                before = FileFacts(row.file_bytes, row.file_changed_ns)
-        if before is not None and before == facts_of(self.folder, name):
-            return
-        found = measure(self.folder, name)
-        with self._database.writing() as session:
-            pictures.take_measurement(session, pictures.row_of(session, picture), found, _now())
+            before = pictures.measured_files(session, wanted)
+        found = {
+            picture: measure(self.folder, name)
+            for picture, (name, file) in before.items()
+            if file is None or file != facts_of(self.folder, name)
+        }
+        if found:
+            with self._database.writing() as session:
+                pictures.take_measurements(session, found, _now())
 
 
 def _now() -> datetime:

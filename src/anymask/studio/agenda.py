@@ -1,4 +1,4 @@
-"""What the background worker does next: the picture that somebody waits for, those that come after it, then the rest."""
+"""What the background worker does next: the picture that somebody waits for, then those after it, then the rest."""
 
 from __future__ import annotations
 

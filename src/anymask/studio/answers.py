@@ -1,4 +1,4 @@
-"""What the routes share: the project that is served, errors as answers, and files that a browser need not fetch twice."""
+"""What the routes share: the project that is served, errors as answers, and answers that a browser may keep."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "The project has no such thing."},
     409: {"model": Problem, "description": "The request is for another project, or does not fit what is stored."},
     422: {"model": Problem, "description": "The request cannot be carried out as it is."},
+    500: {"model": Problem, "description": "It cannot be done here: the model is missing, or the server is at fault."},
     503: {"model": Problem, "description": "Not yet, or not now."},
 }
 """What any route may answer beside its result, for the API's description."""
@@ -37,7 +38,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (LabelInUseError, 409),
     (TooLargeError, 413),
     (StoreBusyError, 503),
-    (ModelUnavailableError, 503),
+    (ModelUnavailableError, 500),
     (StorageError, 507),
     (FolderError, 500),
     (MissingPackageError, 501),

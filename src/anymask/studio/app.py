@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,17 @@ def create_api(project: ServedProject | None) -> FastAPI:
         api.add_exception_handler(kind, explain)
     api.include_router(project_routes.router)
     api.include_router(picture_routes.router)
+    described = api.openapi
+
+    def describe() -> dict[str, Any]:
+        description = described()
+        # The page sends every field, and gets every field. Defaults are for those who write messages in Python.
+        for schema in description["components"]["schemas"].values():
+            if "properties" in schema:
+                schema["required"] = list(schema["properties"])
+        return description
+
+    api.openapi = describe  # type: ignore[method-assign]
     return api
 
 

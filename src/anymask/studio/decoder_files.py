@@ -10,6 +10,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -45,13 +46,24 @@ class DecoderFiles:
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    def prepare(self, segmenter: Segmenter) -> None:
-        """Begin to make the files where they are not there yet; returns at once."""
+    def prepare(self, segmenter: Segmenter, settled: Callable[[], object]) -> None:
+        """Begin to make the files where they are not there yet; returns at once.
+
+        Args:
+            segmenter: the model.
+            settled: called when they are there, or cannot be made.
+        """
         self._key = f"{segmenter.weights_fingerprint}-{export_version()}"
         if self._are_there():
             self._ready = True
+            settled()
             return
-        threading.Thread(target=self._make, name="decoder files", daemon=True).start()
+
+        def make() -> None:
+            self._make()
+            settled()
+
+        threading.Thread(target=make, name="decoder files", daemon=True).start()
 
     def fail(self, reason: str) -> None:
         """There will be no files, because there is no model."""

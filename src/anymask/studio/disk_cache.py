@@ -67,7 +67,7 @@ class DiskCache:
         return self._total
 
     def get(self, name: str) -> bytes | None:
-        """Return the bytes of a name; None where there are none, or they are damaged, in which case they are removed."""
+        """Return the bytes of a name; None where there are none, or they were damaged, and are now removed."""
         with self._lock:
             if name in self._memory:
                 self._memory.move_to_end(name)

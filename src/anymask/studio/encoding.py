@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from anymask.segment.segmenter import Segmenter
 from anymask.segment.workers import limit_this_thread
 from anymask.studio.agenda import Agenda, Task, Urgency, Work
 from anymask.studio.disk_cache import DiskCache
-from anymask.studio.errors import PictureError
+from anymask.studio.errors import NotHereError, PictureError
 from anymask.studio.picture_files import PictureFile
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _BYTES_OF_PROPOSALS = 100_000
 _LEAST_REACH = 4
 _LARGE_PICTURE = 20_000_000
 _NICENESS = 10
-"""So much less than the browser and the server on the same cores (setpriority(2))."""
+"""Of threads that compute what nobody waits for (setpriority(2))."""
 
 _VERSION = {Work.EMBEDDING: 1, Work.PROPOSALS: 1}
 """Counted up when what is kept changes its form."""
@@ -60,7 +60,7 @@ class BackgroundEncoder:
         self._waiting: dict[tuple[int, Work], list[Future[None]]] = {}
         self._running: Task | None = None
         self._stop = threading.Event()
-        self._closing = False
+        self._closing = self._held = False
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
 
     def start(self, segmenter: Segmenter) -> None:
@@ -83,6 +83,12 @@ class BackgroundEncoder:
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def hold(self, held: bool) -> None:
+        """Do only what somebody waits for, because the processor is needed for something else; or all again."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
 
     def set_pictures(self, pictures: Sequence[int]) -> None:
         """Take the pictures of the project, in the order of the list."""
@@ -170,6 +176,8 @@ class BackgroundEncoder:
             found: PictureFile | PictureError = self._find(picture)
         except PictureError as error:
             found = error
+        except NotHereError as error:
+            found = PictureError(str(error))
         if found != self._files.get(picture):
             self._files[picture] = found
             for work in Work:
@@ -205,26 +213,38 @@ class BackgroundEncoder:
         self._changed.notify_all()
 
     def _work(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         cores = torch.get_num_threads()
-        while True:
-            with self._changed:
-                while not self._closing and (task := self._agenda.next()) is None:
-                    self._changed.wait()
-                if self._closing:
-                    return
-                assert task is not None
-                file, name = self._files[task.picture], self._name(task.picture, task.work)
-                assert isinstance(file, PictureFile)
-                assert name is not None
-                self._running = task
-                self._stop.clear()
-                self._set_reach()
-                needed = [self._name(one, work) for one in self._agenda.needed() for work in Work]
-            self._cache.keep({one for one in needed if one is not None})
-            limit_this_thread(cores if task.urgency <= Urgency.NEXT else max(1, cores - 1))
-            self._do(task, file, name)
+        at_once = ThreadPoolExecutor(1, "encoder now", limit_this_thread, (cores,))
+        ahead = ThreadPoolExecutor(1, "encoder ahead", _step_back, (max(1, cores - 1),))
+        try:
+            while (chosen := self._choose()) is not None:
+                pool = at_once if chosen[0].urgency <= Urgency.NEXT else ahead
+                pool.submit(self._do, *chosen).result()
+        finally:
+            at_once.shutdown()
+            ahead.shutdown()
+
+    def _choose(self) -> tuple[Task, PictureFile, str] | None:
+        """Wait for the next task, with its file and the name of its result; None when all is to end."""
+        with self._changed:
+            while not self._closing and (task := self._next()) is None:
+                self._changed.wait()
+            if self._closing:
+                return None
+            assert task is not None
+            file, name = self._files[task.picture], self._name(task.picture, task.work)
+            assert isinstance(file, PictureFile)
+            assert name is not None
+            self._running = task
+            self._stop.clear()
+            self._set_reach()
+            needed = [self._name(one, work) for one in self._agenda.needed() for work in Work]
+        self._cache.keep({one for one in needed if one is not None})
+        return task, file, name
+
+    def _next(self) -> Task | None:
+        task = self._agenda.next()
+        return None if task is not None and self._held and task.urgency > Urgency.NEXT else task
 
     def _set_reach(self) -> None:
         assert self._segmenter is not None
@@ -291,6 +311,13 @@ class BackgroundEncoder:
         shaped = embedding.reshape(1, encoder.embed_dim, *encoder.image_embedding_size)
         encoded = EncodedImage(self._segmenter, shaped.to(self._segmenter.device), frame)
         return json.dumps(_to_proposals(encoded.segment_everything(stop=self._stop))).encode()
+
+
+def _step_back(threads: int) -> None:
+    """Let the browser, and whatever else is on the same cores, go before this thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    limit_this_thread(threads)
 
 
 def _to_proposals(masks: Masks) -> list[dict[str, object]]:

@@ -82,7 +82,9 @@ class Guard:
             await _answer(send_with_headers, 403, refusal)
             return
         limit = MAX_IMPORT_BYTES if scope["path"] == IMPORT_PATH else MAX_BODY_BYTES
-        too_large = f"the request is larger than {limit / 1e6:,.0f} MB, which is the most that is taken: send less at once"
+        too_large = (
+            f"the request is larger than {limit / 1e6:,.0f} MB, which is the most that is taken: send less at once"
+        )
         if int(headers.get("content-length") or 0) > limit:
             await _answer(send_with_headers, 413, too_large)
             return

@@ -23,11 +23,19 @@ class StudioModel:
         name: as for :func:`anymask.load`.
         device: see there.
         precision: see there.
+        loaded: the model, where it has been loaded from that already.
     """
 
-    def __init__(self, name: str = "pocket", device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        name: str = "pocket",
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        loaded: Segmenter | None = None,
+    ) -> None:
         self.name, self.device, self.precision = name, device, precision
-        self._segmenter: Segmenter | None = None
+        self._segmenter = loaded
         self._reason: str | None = None
         self._lock = threading.Lock()
 

@@ -28,8 +28,8 @@ MEDIA_TYPES = {
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>anymask studio: not built</title></head><body>
 <h1>The page is not built yet</h1>
-<p>The server runs, and its <a href="/docs">API</a> answers; only the page is missing. It is in every wheel of anymask. In a
-clone of the repository, build it once, with Node 20 or newer:</p>
+<p>The server runs, and its <a href="/docs">API</a> answers; only the page is missing. It is in every wheel of anymask.
+In a clone of the repository, build it once, with Node 20 or newer:</p>
 <pre>cd web
 npm ci
 npm run build</pre>

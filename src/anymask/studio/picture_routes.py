@@ -121,10 +121,10 @@ async def _wait_for(
             left = deadline - time.monotonic()
             if found is not None or left <= 0 or project.is_closing or await request.is_disconnected():
                 return found
-            done = asyncio.wrap_future(future)
-            await asyncio.wait([done], timeout=min(left, _SECONDS_BETWEEN_LOOKS))
-            if done.done():
-                # What was computed may be gone from the cache already.
-                await asyncio.sleep(0)
+            if future.done():
+                # It was damaged, or has gone from the cache since.
+                encoder.give_up(picture, work, urgent, future)
+                future = await run_in_threadpool(encoder.ask, picture, work, urgent)
+            await asyncio.wait([asyncio.wrap_future(future)], timeout=min(left, _SECONDS_BETWEEN_LOOKS))
     finally:
         encoder.give_up(picture, work, urgent, future)

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -56,7 +56,7 @@ class ServedProject:
         cache_folder: Path | None = None,
     ) -> None:
         home = cache_folder or studio_cache_folder()
-        self.store, self.model = store, model
+        self.store, self.model, self.is_closing = store, model, False
         self.cache = DiskCache(home / "pictures", cache_bytes)
         self.decoder = DecoderFiles(model.name, home / "decoders")
         self.encoder = BackgroundEncoder(self.file, self.cache)
@@ -73,6 +73,7 @@ class ServedProject:
 
     def close(self, timeout: float = 2.0) -> bool:
         """End the work in the background; tells whether it has ended before so many seconds had passed."""
+        self.is_closing = True
         self.decoder.close()
         return self.encoder.close(timeout)
 
@@ -82,7 +83,9 @@ class ServedProject:
         except AnymaskError as error:
             self.decoder.fail(str(error))
             return
-        self.decoder.prepare(segmenter)
+        # Without a decoder the page can do nothing, so that it comes before what nobody waits for.
+        self.encoder.hold(True)
+        self.decoder.prepare(segmenter, lambda: self.encoder.hold(False))
         self.encoder.start(segmenter)
 
     def look_for_pictures(self) -> None:
@@ -209,7 +212,7 @@ class ServedProject:
         """
         return self._made(file, "thumbnail", to_thumbnail)
 
-    def _made(self, file: PictureFile, kind: str, make) -> bytes:  # type: ignore[no-untyped-def]
+    def _made(self, file: PictureFile, kind: str, make: Callable[[Path], bytes]) -> bytes:
         name = f"{file.key(kind, 1)}.{kind}"
         data = self.cache.get(name)
         if data is None:
@@ -241,15 +244,6 @@ class ServedProject:
             return self.encoder.result(picture, work)
         except PictureError as error:
             raise PictureError(self._without_folder(error)) from error
-
-    def check_ids(self, pictures: Sequence[int]) -> None:
-        """Make sure that these pictures are in the project.
-
-        Raises:
-            NotHereError: one is not.
-        """
-        for picture in pictures:
-            self.name(picture)
 
     def _without_folder(self, error: Exception) -> str:
         """Say an error with the picture's name in the folder, not with the whole path."""

@@ -21,18 +21,27 @@ COPIES = {"astronaut": 3, "coffee": 4}
 BORDER = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
 
 
-def export(studio: StudioPage, format_name: str, place: Path) -> Path:
+def export(studio: StudioPage, format_name: str, place: Path, with_pictures: bool = False) -> Path:
     """Export everything by the dialog, and give back the file that the browser saved."""
     studio.press("Control+e")
-    dialog = studio.page.get_by_test_id("export-dialog")
-    dialog.get_by_role("combobox").select_option(format_name)
-    with studio.page.expect_download() as download:
-        dialog.get_by_role("button", name="Export").click()
+    page = studio.page
+    page.get_by_test_id("export-format").select_option(format_name)
+    page.get_by_test_id("export-pictures").set_checked(with_pictures)
+    with page.expect_download() as download:
+        page.get_by_test_id("export-start").click()
     saved = place / download.value.suggested_filename
     download.value.save_as(saved)
+    page.get_by_test_id("export-done").wait_for()
     studio.press("Escape")
-    dialog.wait_for(state="hidden")
+    page.get_by_test_id("export-dialog").wait_for(state="hidden")
     return saved
+
+
+def import_file(studio: StudioPage, file: Path) -> None:
+    """Choose a file in the import dialog and begin."""
+    studio.press("Control+i")
+    studio.page.get_by_test_id("import-file").set_input_files(file)
+    studio.page.get_by_test_id("import-start").click()
 
 
 def annotate(studio: StudioPage) -> list[dict[str, Any]]:
@@ -108,14 +117,12 @@ def stage_is_free(studio: StudioPage, left: float, top: float) -> np.ndarray:
 @pytest.mark.parametrize("format_name", ["yolo", "labelme", "label-map"])
 def test_other_formats_read_back_as_the_same_objects(studio, server: Server, coffee, tmp_path, format_name):
     objects = annotate(studio)
-    saved = export(studio, format_name, tmp_path)
+    saved = export(studio, format_name, tmp_path, with_pictures=True)
     folder = tmp_path / "unpacked"
     with zipfile.ZipFile(saved) as archive:
         assert archive.testzip() is None
         archive.extractall(folder)
-    back = {
-        image.name: image for image in anymask.formats.read(folder, format=format_name, pictures=server.pictures).images
-    }
+    back = {image.name: image for image in anymask.formats.read(folder, format_name, pictures=server.pictures)}
     masks = back[coffee].masks
     assert len(masks) >= 1
     union = np.logical_or.reduce([studio.mask(one) for one in objects])
@@ -136,12 +143,11 @@ def test_what_was_exported_comes_back_by_import_once(studio, server: Server, ast
         studio.press("Delete")
     studio.wait_until_saved()
     assert server.objects(astronaut) == []
-    for _ in range(2):
-        studio.press("Control+i")
-        studio.page.locator("input[type=file]").set_input_files(saved)
-        studio.wait("state.objects.length === 2")
-        studio.page.get_by_text("2 masks").first.wait_for()
+    for said in ("2 masks came in", "2 were here before"):
+        import_file(studio, saved)
+        studio.page.get_by_test_id("import-done").get_by_text(said).wait_for()
         studio.press("Escape")
+        studio.wait("state.objects.length === 2")
     assert [one["counts"] for one in studio.objects] == [one["counts"] for one in made]
     assert {one["source"] for one in studio.objects} == {"imported"}
     assert len(server.objects(astronaut)) == 2
@@ -160,11 +166,9 @@ def test_what_was_exported_comes_back_by_import_once(studio, server: Server, ast
 def test_a_file_that_is_none_is_refused_in_a_sentence(studio, tmp_path):
     wrong = tmp_path / "holiday.json"
     wrong.write_text('{"hello": 1}')
-    studio.press("Control+i")
-    studio.page.locator("input[type=file]").set_input_files(wrong)
-    studio.page.get_by_text("holiday.json").first.wait_for()
+    import_file(studio, wrong)
+    refusal = studio.page.get_by_test_id("import-dialog").get_by_role("alert")
+    assert "holiday.json" in refusal.inner_text()
+    assert "Traceback" not in refusal.inner_text()
     studio.press("Escape")
-    studio.page.wait_for_timeout(100)
-    for notice in studio.state("notices"):
-        assert "Traceback" not in notice["text"]
-        studio.page.evaluate("number => window.anymaskStudio.session.dismiss(number)", notice["id"])
+    assert studio.objects == []

@@ -25,6 +25,7 @@ import { redo } from "./redo";
 import { removeTool } from "./removeTool";
 import { saveAllCutOuts } from "./saveAllCutOuts";
 import { saveCutOut } from "./saveCutOut";
+import { saveTogether } from "./saveTogether";
 import { segmentTool } from "./segmentTool";
 import { selectTool } from "./selectTool";
 import { showHelp } from "./showHelp";
@@ -62,6 +63,7 @@ export const ACTIONS: readonly Action[] = [
   editLabels,
   copyCutOut,
   saveCutOut,
+  saveTogether,
   saveAllCutOuts,
   nextPicture,
   previousPicture,
@@ -89,4 +91,11 @@ export const TOOL_BAR: readonly (readonly Action[])[] = [
 export const TOP_BAR: readonly Action[] = [importMasks, exportMasks, editLabels, toggleTheme, showHelp];
 
 /** Below the list of objects, for the one that is selected. */
-export const OBJECT_BAR: readonly Action[] = [finishObject, typeLabel, copyCutOut, saveCutOut, saveAllCutOuts];
+export const OBJECT_BAR: readonly Action[] = [
+  finishObject,
+  typeLabel,
+  copyCutOut,
+  saveCutOut,
+  saveTogether,
+  saveAllCutOuts,
+];

@@ -36,7 +36,10 @@ export function amend(history: History, state: ObjectState): History {
   if (last < 0) return history;
   const past = history.past.map((step, i) =>
     i === last
-      ? { ...step, entries: step.entries.map((entry) => (entry.object === state.id ? { ...entry, after: state } : entry)) }
+      ? {
+          ...step,
+          entries: step.entries.map((entry) => (entry.object === state.id ? { ...entry, after: state } : entry)),
+        }
       : step,
   );
   return { ...history, past };

@@ -46,3 +46,7 @@ export function loneClick(prompts: Prompts | null): Click | null {
   if (prompts?.clicks.length !== 1 || prompts.box !== null || prompts.base !== null) return null;
   return prompts.clicks[0] ?? null;
 }
+
+export function sameClick(a: Click, b: Click): boolean {
+  return a.x === b.x && a.y === b.y && a.positive === b.positive;
+}

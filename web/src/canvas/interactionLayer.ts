@@ -17,9 +17,8 @@ export interface InteractionScene {
   proposal: { rings: Rings; color: string } | null;
   /** The box that is being dragged. */
   box: Box | null;
-  /** What no mask answers yet. */
-  pendingClicks: readonly Click[];
-  pendingBoxes: readonly Box[];
+  /** Clicks and boxes that no mask answers yet. */
+  waiting: readonly { click: Click | null; box: Box | null }[];
 }
 
 const DARK = "rgb(0 0 0 / 65%)";
@@ -28,7 +27,7 @@ const NEGATIVE = "#e0383e";
 const REMOVED = "#2b2f36";
 const DOT_RADIUS = 6.5;
 const MARKED_RADIUS = 8.5;
-const PENDING_ALPHA = 0.7;
+const WAITING_ALPHA = 0.7;
 const FULL_CIRCLE = 2 * Math.PI;
 
 /** The layer above all others: what is under the pointer, and the selected object. */
@@ -55,9 +54,7 @@ export class InteractionLayer {
 
   paint(scene: InteractionScene, view: Viewport): void {
     const { preview, selected, marked, proposal } = scene;
-    const { pendingClicks, pendingBoxes } = scene;
-    const isEmpty =
-      !preview && !selected && !marked && !proposal && !scene.box && !pendingClicks.length && !pendingBoxes.length;
+    const isEmpty = !preview && !selected && !marked && !proposal && !scene.box && scene.waiting.length === 0;
     if (isEmpty && this.#isEmpty) return;
     this.#isEmpty = isEmpty;
     const context = this.#context;
@@ -72,12 +69,12 @@ export class InteractionLayer {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (selected?.box) this.paintBox(selected.box, view, [5, 4]);
     if (scene.box) this.paintBox(scene.box, view, []);
-    for (const box of pendingBoxes) this.paintBox(box, view, []);
+    for (const { box } of scene.waiting) if (box) this.paintBox(box, view, []);
     selected?.clicks.forEach((click, i) => {
       this.paintDot(click, view, i === scene.markedClick);
     });
-    context.globalAlpha = PENDING_ALPHA;
-    for (const click of pendingClicks) this.paintDot(click, view, false);
+    context.globalAlpha = WAITING_ALPHA;
+    for (const { click } of scene.waiting) if (click) this.paintDot(click, view, false);
     context.globalAlpha = 1;
   }
 

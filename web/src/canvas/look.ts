@@ -26,7 +26,13 @@ export function previewLook(color: string): MaskLook {
 }
 
 /** A mask that was computed ahead and waits for a yes or no. */
-export const PROPOSAL_LOOK: MaskLook = { color: "#ffffff", fillAlpha: 0.06, lineWidth: 1.25, lineAlpha: 0.9, halo: 1.75 };
+export const PROPOSAL_LOOK: MaskLook = {
+  color: "#ffffff",
+  fillAlpha: 0.06,
+  lineWidth: 1.25,
+  lineAlpha: 0.9,
+  halo: 1.75,
+};
 
 /** The object that a click would take up. */
 export function markedLook(color: string): MaskLook {

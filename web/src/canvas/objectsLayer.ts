@@ -162,9 +162,13 @@ export class ObjectsLayer {
 }
 
 /** @throws Error if the browser gives no canvas, which happens when it has no memory left. */
-export function context2d(canvas: HTMLCanvasElement, settings?: CanvasRenderingContext2DSettings): CanvasRenderingContext2D {
+export function context2d(
+  canvas: HTMLCanvasElement,
+  settings?: CanvasRenderingContext2DSettings,
+): CanvasRenderingContext2D {
   const context = canvas.getContext("2d", settings);
-  if (!context) throw new Error("The browser has no memory left to paint with. Close other pages and load this one again.");
+  if (!context)
+    throw new Error("The browser has no memory left to paint with. Close other pages and load this one again.");
   return context;
 }
 

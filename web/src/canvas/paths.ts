@@ -1,5 +1,10 @@
 import type { Bounds, Rings } from "../geometry/shapes";
+import { chamfer } from "./chamfer";
 import { coarsen, gridFor } from "./coarsen";
+import { PIXELATED_FROM } from "./pictureLayer";
+
+/** In the place of a grid: each corner of each pixel. */
+const EXACT = 0;
 
 interface Remembered {
   bounds: Bounds;
@@ -15,13 +20,16 @@ export class Paths {
     return this.recall(rings).bounds;
   }
 
-  /** @param scale - device pixels in a pixel of the picture; from afar outlines are made of fewer points. */
+  /**
+   * @param scale - device pixels in a pixel of the picture. Where single pixels are seen the path follows them; else
+   * its stairs are cut into slopes, and from afar it is made of fewer points.
+   */
   path(rings: Rings, scale: number): Path2D {
     const { paths } = this.recall(rings);
-    const grid = gridFor(scale);
+    const grid = scale < PIXELATED_FROM ? gridFor(scale) : EXACT;
     let path = paths.get(grid);
     if (!path) {
-      path = straightPath(coarsen(rings, grid));
+      path = straightPath(grid === EXACT ? rings : chamfer(coarsen(rings, grid), grid));
       paths.set(grid, path);
     }
     return path;

@@ -1,7 +1,6 @@
 import type { Box, Click, ObjectState } from "../api/types";
 
-/** A click or box that no mask answers yet. */
-export interface PendingPrompt {
+interface PendingPrompt {
   prompt: Click | Box;
   /** timeStamp of the pointer's event, in milliseconds. */
   time: number;
@@ -10,17 +9,9 @@ export interface PendingPrompt {
 /** How far a kept coordinate may be from the asked one, in pixels of the picture. */
 const ROUNDED = 0.51;
 
-/** Clicks and boxes that were asked and are not answered yet, oldest first. */
+/** Clicks and boxes that no mask answers yet, with the times of their events, oldest first. */
 export class PendingPrompts {
   #all: readonly PendingPrompt[] = [];
-
-  get clicks(): Click[] {
-    return this.#all.flatMap(({ prompt }) => (isBox(prompt) ? [] : [prompt]));
-  }
-
-  get boxes(): Box[] {
-    return this.#all.flatMap(({ prompt }) => (isBox(prompt) ? [prompt] : []));
-  }
 
   add(prompt: Click | Box, time: number): void {
     this.#all = [...this.#all, { prompt, time }];

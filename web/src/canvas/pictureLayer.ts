@@ -2,7 +2,7 @@ import type { Size } from "../geometry/shapes";
 import type { Viewport } from "../geometry/viewport";
 
 /** From this scale on, in device pixels, the picture's pixels are shown as squares. */
-const PIXELATED_FROM = 3;
+export const PIXELATED_FROM = 3;
 /** While it is zoomed, the picture is stretched as it was painted; beyond these factors it is painted anew. */
 const LARGEST_STRETCH = 2;
 

@@ -9,7 +9,6 @@ import type { Hand } from "../tools/hand";
 import type { InteractionScene } from "./interactionLayer";
 import { objectLook, PROPOSAL_LOOK } from "./look";
 import type { MaskItem } from "./objectsLayer";
-import type { PendingPrompts } from "./pendingPrompts";
 
 /** Of a project that names no colours. */
 const ONLY_COLOR = "#3b82f6";
@@ -59,18 +58,20 @@ export function sameMasks(a: StudioState, b: StudioState): boolean {
   );
 }
 
-/** What the top layer shows. */
+/**
+ * What the top layer shows.
+ *
+ * @param picture - its size; null while none is shown.
+ */
 export function interactionScene(
   session: Session,
   state: StudioState,
-  picture: Size,
+  picture: Size | null,
   preview: Preview | null,
   hand: Pick<Hand, "marked" | "dragged">,
-  pending: PendingPrompts,
 ): InteractionScene {
   const selected = selectedObject(state);
-  const rings = (object: ObjectState) =>
-    object.visible && !state.masksHidden ? session.outline(object) : NO_RINGS;
+  const rings = (object: ObjectState) => (object.visible && !state.masksHidden ? session.outline(object) : NO_RINGS);
   const marked = state.objects.find((object) => object.id === hand.marked.object && object.id !== state.selected);
   const proposal =
     state.tool === "everything" && state.proposals?.find((candidate) => candidate.id === state.hoveredProposal);
@@ -85,8 +86,7 @@ export function interactionScene(
     markedClick: hand.marked.click && hand.marked.click.object === selected?.id ? hand.marked.click.index : null,
     marked: marked ? { rings: rings(marked), color: colorOf(state, marked.color) } : null,
     proposal: proposal ? { rings: session.outlineOfProposal(proposal), color: colorToCome(state) } : null,
-    box: hand.dragged && boxBetween(hand.dragged.from, hand.dragged.to, picture),
-    pendingClicks: pending.clicks,
-    pendingBoxes: pending.boxes,
+    box: picture && hand.dragged && boxBetween(hand.dragged.from, hand.dragged.to, picture),
+    waiting: state.waiting,
   };
 }

@@ -1,6 +1,6 @@
 import type { Box, Click } from "../api/types";
 import type { Preview } from "../decoder/decoder";
-import type { Point, Size } from "../geometry/shapes";
+import type { Point } from "../geometry/shapes";
 import type { Session, StudioState } from "../session/session";
 import { Hand, type HandListener } from "../tools/hand";
 import { InteractionLayer } from "./interactionLayer";
@@ -42,8 +42,6 @@ export class StagePainter implements HandListener {
   #rest: ReturnType<typeof setTimeout> | null = null;
   #moved = true;
   #interactionIsOld = true;
-  /** Size of the picture as the browser has decoded it, which counts while the server has not told any. */
-  #decoded: { id: number; size: Size } | null = null;
 
   constructor(
     private readonly elements: StageElements,
@@ -92,12 +90,6 @@ export class StagePainter implements HandListener {
     this.paint();
   }
 
-  /** The browser has decoded a picture, of this size. */
-  decoded(id: number, size: Size): void {
-    this.#decoded = { id, size };
-    this.showPicture();
-  }
-
   asked(question: Point | Box, time: number): void {
     this.#measures.asked(question, time);
   }
@@ -121,9 +113,10 @@ export class StagePainter implements HandListener {
     }
     if (state.picture !== before.picture) this.showPicture();
     if (state.objects !== before.objects) {
-      for (const start of this.#pending.takeAnswered(state.objects)) this.#answered.push({ name: CLICK_TO_MASK, start });
+      for (const start of this.#pending.takeAnswered(state.objects))
+        this.#answered.push({ name: CLICK_TO_MASK, start });
     }
-    if (before.decoding && !state.decoding) this.#pending.clear();
+    if (state.waiting.length === 0) this.#pending.clear();
     if (!sameMasks(state, before)) this.#objects.set(maskItems(this.session, state));
     this.describe();
     this.hand.mark();
@@ -139,13 +132,8 @@ export class StagePainter implements HandListener {
 
   private showPicture(): void {
     const { picture } = this.#state;
-    if (!picture) {
-      this.stage.show(null, null);
-      return;
-    }
-    const { id, width, height } = picture;
-    const decoded = this.#decoded?.id === id ? this.#decoded.size : null;
-    this.stage.show(id, width !== null && height !== null ? { width, height } : decoded);
+    const { id = null, width = null, height = null } = picture ?? {};
+    this.stage.show(id, width !== null && height !== null ? { width, height } : null);
   }
 
   private viewportMoved(): void {
@@ -153,11 +141,17 @@ export class StagePainter implements HandListener {
     this.changed();
     if (this.#rest !== null) clearTimeout(this.#rest);
     this.#rest = setTimeout(() => {
-      this.#rest = null;
-      this.#moved = true;
       this.stage.settle();
-      this.wake();
+      this.rest();
     }, REST);
+  }
+
+  private rest(): void {
+    if (this.#rest !== null) clearTimeout(this.#rest);
+    this.#rest = null;
+    this.#moved = true;
+    this.hand.pointAgain(performance.now());
+    this.wake();
   }
 
   private wake(): void {
@@ -178,9 +172,9 @@ export class StagePainter implements HandListener {
       dataset["offsetY"] = String(viewport.y);
     }
     if (!this.#objects.step(viewport)) this.wake();
-    if (this.#interactionIsOld && picture) {
+    if (this.#interactionIsOld) {
       this.#interactionIsOld = false;
-      const scene = interactionScene(this.session, this.#state, picture, this.#preview, this.hand, this.#pending);
+      const scene = interactionScene(this.session, this.#state, picture, this.#preview, this.hand);
       this.#interaction.paint(scene, viewport);
     }
     for (const { name, start } of this.#answered) this.#measures.painted(name, start);

@@ -19,6 +19,8 @@ export class StageViewport implements StageControls {
   /** Pixels of the device in one of CSS. */
   pixelRatio = 1;
   #shown: number | null = null;
+  /** What the browser has decoded, which counts where nobody has told the size. */
+  #decoded: { id: number; size: Size } | null = null;
   readonly #views = new Map<number, geometry.Viewport>();
 
   get viewport(): geometry.Viewport {
@@ -29,15 +31,27 @@ export class StageViewport implements StageControls {
     return this.state.getState().picture;
   }
 
-  /** Another picture, as it was looked at before, or fitted into the window; null for none. */
-  show(id: number | null, picture: Size | null): void {
-    if (id === this.#shown && picture?.width === this.picture?.width && picture?.height === this.picture?.height) return;
+  /**
+   * Another picture, as it was looked at before, or fitted into the window; null for none.
+   *
+   * @param size - null if it is not known yet; nothing is shown until it is, or the picture is decoded.
+   */
+  show(id: number | null, size: Size | null): void {
+    const picture = size ?? (this.#decoded?.id === id ? this.#decoded.size : null);
+    if (id === this.#shown && picture?.width === this.picture?.width && picture?.height === this.picture?.height)
+      return;
     this.remember();
     this.#shown = id;
     const view = id === null ? undefined : this.#views.get(id);
     this.state.setState({ picture, fitted: view === undefined });
     if (view) this.move(view);
     else this.fit();
+  }
+
+  /** The browser has decoded a picture, of this size. */
+  decoded(id: number, size: Size): void {
+    this.#decoded = { id, size };
+    if (id === this.#shown && this.picture === null) this.show(id, size);
   }
 
   setWindow(window: Size, pixelRatio: number): void {
@@ -93,7 +107,7 @@ export class StageViewport implements StageControls {
 
   private remember(): void {
     const { fitted, viewport } = this.state.getState();
-    if (this.#shown === null) return;
+    if (this.#shown === null || !this.picture) return;
     this.#views.delete(this.#shown);
     if (!fitted) this.#views.set(this.#shown, viewport);
     const [oldest] = this.#views.keys();

@@ -26,7 +26,10 @@ function Palette({ object, anchor, onClose }: PaletteProps) {
       className={styles.palette}
       role="radiogroup"
       aria-label="Colour"
-      style={{ left: Math.min(anchor.left, window.innerWidth - 190), top: Math.min(anchor.bottom + 4, window.innerHeight - 120) }}
+      style={{
+        left: Math.min(anchor.left, window.innerWidth - 190),
+        top: Math.min(anchor.bottom + 4, window.innerHeight - 120),
+      }}
       onToggle={(event) => {
         if (event.newState === "closed") onClose();
       }}

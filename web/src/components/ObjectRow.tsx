@@ -15,7 +15,7 @@ interface Props {
   labelling: boolean;
 }
 
-function Name({ object, labelling }: Pick<Props, "object" | "labelling">) {
+function Name({ object, index, labelling }: Omit<Props, "selected">) {
   const { session, page } = useContextOfStudio();
   const labels = useStudio((state) => state.labels);
   if (labelling) {
@@ -42,7 +42,7 @@ function Name({ object, labelling }: Pick<Props, "object" | "labelling">) {
         page.startLabelling({ kind: "object", id: object.id });
       }}
     >
-      {objectName(object)}
+      {objectName(object, index)}
     </span>
   );
 }
@@ -61,7 +61,7 @@ function Score({ score }: { score: number | null }) {
 export const ObjectRow = memo(function ObjectRow({ object, index, selected, labelling }: Props) {
   const { session } = useContextOfStudio();
   const tabIndex = selected ? 0 : -1;
-  const name = objectName(object);
+  const name = objectName(object, index);
   return (
     <div
       className={styles.row}
@@ -80,7 +80,7 @@ export const ObjectRow = memo(function ObjectRow({ object, index, selected, labe
         <ColorChip object={object} tabIndex={tabIndex} />
       </div>
       <div role="gridcell" className={styles.nameCell}>
-        <Name object={object} labelling={labelling} />
+        <Name object={object} index={index} labelling={labelling} />
       </div>
       <div role="gridcell">
         <Score score={object.score} />

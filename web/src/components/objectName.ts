@@ -1,6 +1,6 @@
 import type { ObjectState } from "../api/types";
 
-/** What an object is called: by its label, else by its place in the order in which the picture's objects were made. */
-export function objectName({ label, order }: Pick<ObjectState, "label" | "order">): string {
-  return label ?? `Object ${String(Math.round(order))}`;
+/** What an object is called: by its label, else by its place in the list, from 0. */
+export function objectName({ label }: Pick<ObjectState, "label">, index: number): string {
+  return label ?? `Object ${String(index + 1)}`;
 }

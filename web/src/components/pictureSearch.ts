@@ -2,7 +2,10 @@ import type { Picture } from "../api/types";
 
 /** The pictures whose name holds every word of what is sought, in their order. */
 export function findPictures(pictures: readonly Picture[], sought: string): readonly Picture[] {
-  const words = sought.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = sought
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   if (words.length === 0) return pictures;
   return pictures.filter(({ name }) => {
     const lower = name.toLowerCase();

@@ -36,7 +36,8 @@ export class Feed {
 
   /** Whether the decoder can answer for a picture. */
   isReady(picture: number): boolean {
-    return this.#options.isDecoderReady() && this.#options.decoder.hasPicture(picture);
+    const { decoder, isDecoderReady } = this.#options;
+    return isDecoderReady() && picture !== this.#feeding && decoder.hasPicture(picture);
   }
 
   state(picture: number): EmbeddingState {
@@ -49,20 +50,20 @@ export class Feed {
   want(wanted: Wanted): void {
     for (const picture of this.#failed) if (!wanted.now.includes(picture)) this.#failed.delete(picture);
     this.#wanted = wanted;
-    this.#prefetch.want(wanted);
+    this.#prefetch.want({ ...wanted, now: wanted.now.filter((picture) => !this.isReady(picture)) });
     this.advance();
   }
 
   /** Go on, such as when the decoder has become ready or a picture's size known. */
   advance(): void {
-    const { decoder, document, isDecoderReady } = this.#options;
+    const { document, isDecoderReady } = this.#options;
     if (this.#feeding !== null || !isDecoderReady()) return;
     const { now, soon } = this.#wanted;
     const next = now.every((picture) => this.isReady(picture) || this.#failed.has(picture)) ? soon.slice(0, 1) : [];
     for (const picture of [...now, ...next]) {
       const size = document(picture)?.size;
       const embedding = this.#prefetch.embedding(picture);
-      if (size && embedding && !decoder.hasPicture(picture) && !this.#failed.has(picture)) {
+      if (size && embedding && !this.isReady(picture) && !this.#failed.has(picture)) {
         void this.#feed(picture, embedding.data, size);
         return;
       }
@@ -71,8 +72,9 @@ export class Feed {
 
   /** Forget all embeddings, because another model makes them now. */
   clear(): void {
-    this.#failed.clear();
     this.#prefetch.clear();
+    this.#failed.clear();
+    this.want(this.#wanted);
   }
 
   close(): void {

@@ -1,15 +1,21 @@
 import type { Box, Click, ObjectState, Prompts } from "../api/types";
 import { findPresent, nextOrder, presentObjects, type Content } from "../annotation/objects";
-import { asksNothing, boxPrompts, loneClick, promptsToRefine, withClick, withoutClick } from "../annotation/prompts";
+import {
+  asksNothing,
+  boxPrompts,
+  loneClick,
+  promptsToRefine,
+  sameClick,
+  withClick,
+  withoutClick,
+} from "../annotation/prompts";
 import type { Answer, Candidate, Decoder } from "../decoder/decoder";
 import { nextColor } from "../geometry/colors";
 import type { PictureDocument } from "./documents";
 import type { Recorder } from "./recorder";
 
 export type Question =
-  | { kind: "click"; click: Click }
-  | { kind: "remove-click"; index: number }
-  | { kind: "box"; box: Box };
+  { kind: "click"; click: Click } | { kind: "remove-click"; click: Click } | { kind: "box"; box: Box };
 
 /** Something a person asked of an object, which the decoder has not answered. */
 export interface PromptEdit {
@@ -134,7 +140,8 @@ export class PromptQueue {
     const { document, object, made } = edit;
     const before = findPresent(document.objects, object);
     if (before === null && !edit.isFirst) return;
-    const prompts = ask(promptsToRefine(before, model()), edit.question);
+    const prompts = ask(before, edit.question, model());
+    if (prompts === null) return;
     const action = edit.question.kind;
     if (asksNothing(prompts)) {
       const rest: Partial<Content> =
@@ -183,12 +190,15 @@ export class PromptQueue {
   }
 }
 
-function ask(prompts: Prompts, question: Question): Prompts {
+/** The prompts with a question added; null where it asks nothing new. */
+function ask(object: ObjectState | null, question: Question, model: string): Prompts | null {
   switch (question.kind) {
     case "click":
-      return withClick(prompts, question.click);
-    case "remove-click":
-      return withoutClick(prompts, question.index);
+      return withClick(promptsToRefine(object, model), question.click);
+    case "remove-click": {
+      const index = object?.prompts?.clicks.findIndex((click) => sameClick(click, question.click)) ?? -1;
+      return object?.prompts && index >= 0 ? withoutClick(object.prompts, index) : null;
+    }
     case "box":
       return boxPrompts(question.box);
   }

@@ -71,6 +71,8 @@ export interface StudioState {
   notices: readonly Notice[];
 }
 
+export type PreviewListener = (preview: Preview | null, asked: Point | Box | null) => void;
+
 /** What the person can do. All of it returns at once; the state tells what became of it. */
 export interface Session {
   readonly state: StoreApi<StudioState>;
@@ -78,7 +80,7 @@ export interface Session {
    * The mask under the pointer, or of a box that is dragged; null when it goes. At most once a decoded mask. `asked` is
    * the very object that was given to `pointAt` or `dragBox`, by which the stage knows which movement it answers.
    */
-  onPreview(listener: (preview: Preview | null, asked: Point | Box | null) => void): () => void;
+  onPreview(listener: PreviewListener): () => void;
   /** Outline of an object's mask along the corners of pixels; remembered as long as its mask is the same. */
   outline(object: Pick<ObjectState, "id" | "counts">): Rings;
   outlineOfProposal(proposal: Proposal): Rings;

@@ -194,9 +194,7 @@ class BrowserOutbox implements Outbox {
   }
 
   async #storedOf(project: string, picture: number): Promise<Waiting[]> {
-    const stored = await this.#read((database) =>
-      database.getAllFromIndex("changes", "picture", [project, picture]),
-    );
+    const stored = await this.#read((database) => database.getAllFromIndex("changes", "picture", [project, picture]));
     return (stored ?? []) as Waiting[];
   }
 

@@ -1,4 +1,5 @@
-import { NetworkError, pause, type Api, type Embedding, type Priority } from "../api/client";
+import type { Api, Embedding, Priority } from "../api/client";
+import { untilReached } from "../api/patience";
 
 /** Which pictures are wanted, the most urgent first in each list. */
 export interface Wanted {
@@ -99,10 +100,12 @@ export class Prefetch {
   }
 
   async #load(picture: number, priority: Priority): Promise<void> {
+    const { api, retryDelay } = this.#options;
     const abort = new AbortController();
     this.#loads.set(picture, { priority, abort });
     try {
-      const embedding = await this.#persist(() => this.#options.api.embedding(picture, priority, abort.signal), abort.signal);
+      const ask = () => api.embedding(picture, priority, abort.signal);
+      const embedding = await untilReached(ask, retryDelay, abort.signal);
       if (abort.signal.aborted) return;
       this.#embeddings.set(picture, embedding);
       this.#dropOldest();
@@ -117,10 +120,11 @@ export class Prefetch {
   }
 
   async #loadImage(picture: number): Promise<void> {
+    const { api, retryDelay } = this.#options;
     const abort = new AbortController();
     this.#image = { picture, abort };
     try {
-      await this.#persist(() => this.#options.api.prefetchImage(picture, abort.signal), abort.signal);
+      await untilReached(() => api.prefetchImage(picture, abort.signal), retryDelay, abort.signal);
     } catch {
       if (abort.signal.aborted) return;
       // The stage says so when the picture is opened.
@@ -130,18 +134,6 @@ export class Prefetch {
     if (this.#images.size > MOST_IMAGES && oldest !== undefined) this.#images.delete(oldest);
     this.#image = null;
     this.#advance();
-  }
-
-  /** Try until the server can be reached. */
-  async #persist<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        if (signal.aborted || !(error instanceof NetworkError)) throw error;
-        await pause(this.#options.retryDelay, signal);
-      }
-    }
   }
 
   #dropOldest(): void {

@@ -65,7 +65,9 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
       const copy = { ...last.state, id: crypto.randomUUID(), version: 1, color: (last.state.color + 1) % colors };
       added.push({ id: crypto.randomUUID(), at: last.at, action: "keep", state: copy });
       copies.set(object, copy.id);
-      notices.add("An object was changed elsewhere meanwhile: it is shown as it is there, and your mask is kept beside it.");
+      notices.add(
+        "An object was changed elsewhere meanwhile: it is shown as it is there, and your mask is kept beside it.",
+      );
     } else {
       notices.add("An object was changed elsewhere meanwhile: it is shown as it is there.");
     }

@@ -17,7 +17,11 @@ export function selectedObject(state: Pick<StudioState, "selected" | "objects">)
 }
 
 /** The click of the selected object nearest to a point, within `reach` pixels of the picture; null if there is none. */
-export function clickAt(state: Pick<StudioState, "selected" | "objects">, point: Point, reach: number): FoundClick | null {
+export function clickAt(
+  state: Pick<StudioState, "selected" | "objects">,
+  point: Point,
+  reach: number,
+): FoundClick | null {
   const object = selectedObject(state);
   const clicks = object?.prompts?.clicks ?? [];
   const index = nearestPoint(clicks, point, reach);

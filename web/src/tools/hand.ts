@@ -44,6 +44,8 @@ export class Hand implements GestureTarget {
   marked: Marked = NOTHING;
   /** The corners of a drag under way, in pixels of the picture. */
   dragged: { from: Point; to: Point } | null = null;
+  /** What the session was told last, in pixels of the picture. */
+  #point: Point | null = null;
   /** What the first of two clicks did, for the second to undo. */
   #first: { under: string | null; prompted: boolean } | null = null;
 
@@ -59,15 +61,22 @@ export class Hand implements GestureTarget {
 
   hover(at: Point | null, time: number): void {
     this.pointer = at;
-    const point = at && this.inside(at);
-    this.session.pointAt(point);
-    if (point) this.listener.asked(point, time);
+    this.#point = at && this.inside(at);
+    if (this.#point) this.listener.asked(this.#point, time);
+    this.session.pointAt(this.#point);
     this.mark();
+  }
+
+  /** The picture may have moved away under the resting pointer. */
+  pointAgain(time: number): void {
+    if (this.pointer === null) return;
+    const point = this.inside(this.pointer);
+    if (point?.x !== this.#point?.x || point?.y !== this.#point?.y) this.hover(this.pointer, time);
   }
 
   /** Look again at what is under the pointer, after objects or the tool have changed. */
   mark(): void {
-    const point = this.pointer && this.inside(this.pointer);
+    const point = this.#point;
     const { marks } = this.tool;
     const marked: Marked = {
       click: point && marks === "clicks" ? clickAt(this.session.state.getState(), point, this.reach) : null,

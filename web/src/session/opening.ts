@@ -1,0 +1,149 @@
+import { ApiError, type Api } from "../api/client";
+import { untilReached } from "../api/patience";
+import type { Picture } from "../api/types";
+import type { Outbox } from "../sync/outbox";
+import type { Desk } from "./desk";
+import { Documents, type PictureDocument } from "./documents";
+import type { Notices } from "./notices";
+import type { Timing } from "./timing";
+
+export interface OpeningOptions {
+  api: Pick<Api, "pictures" | "openPicture">;
+  outbox: Outbox;
+  desk: Desk;
+  notices: Notices;
+  timing: Timing;
+  signal: AbortSignal;
+  /** Whether a picture must be kept, whatever its age. */
+  isNeeded(picture: number): boolean;
+  /** Another picture lies open; its objects may not have come yet. */
+  onOpen(document: PictureDocument): void;
+  /** A picture's objects have come, or have come again. */
+  onObjects(document: PictureDocument): void;
+}
+
+const PAGE = 1000;
+const PATIENCE = 4;
+
+/** The list of pictures, and going from one to another. */
+export class Opening {
+  readonly #options: OpeningOptions;
+  readonly #documents = new Documents();
+  readonly #refreshing = new Map<PictureDocument, Promise<void>>();
+
+  constructor(options: OpeningOptions) {
+    this.#options = options;
+  }
+
+  document(picture: number): PictureDocument | null {
+    return this.#documents.get(picture);
+  }
+
+  /** List all pictures, and as soon as it is known which one was open last, or else which is first, open it. */
+  async start(wanted: number | null): Promise<void> {
+    if (wanted !== null) await this.openById(wanted);
+    await this.list();
+  }
+
+  /** Read the list of pictures, a page at a time; what was opened meanwhile stays as it is here. */
+  async list(): Promise<void> {
+    const { api, desk, timing, signal } = this.#options;
+    const listed: Picture[] = [];
+    for (let total = Infinity; listed.length < total;) {
+      const ask = () => api.pictures(listed.length, PAGE, signal);
+      const page = await untilReached(ask, timing.connection, signal);
+      if (page.pictures.length === 0) break;
+      total = page.total;
+      listed.push(...page.pictures);
+      const { pictures } = desk.state.getState();
+      desk.state.setState({
+        pictures: [...listed.map((picture) => this.#known(picture)), ...pictures.slice(listed.length)],
+      });
+      if (!desk.document && listed[0]) this.open(listed[0].id);
+    }
+    desk.state.setState({ pictures: listed.map((picture) => this.#known(picture)) });
+  }
+
+  /** Open a picture that may not be listed yet, or not be there any more. */
+  async openById(picture: number): Promise<void> {
+    const { api, desk, timing, signal } = this.#options;
+    try {
+      const opened = await untilReached(() => api.openPicture(picture, signal), timing.connection, signal);
+      if (!desk.document) this.#open(opened.picture);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+
+  open(picture: number): void {
+    const { desk } = this.#options;
+    const listed = desk.state.getState().pictures.find(({ id }) => id === picture);
+    if (listed && desk.document?.id !== picture) this.#open(listed);
+  }
+
+  /** Go on by some pictures in the list; at its ends nothing happens. */
+  step(by: number): void {
+    const next = this.neighbour(by);
+    if (next !== null) this.open(next);
+  }
+
+  /** The picture that is some places further in the list. */
+  neighbour(by: number): number | null {
+    const { desk } = this.#options;
+    const { pictures } = desk.state.getState();
+    const index = pictures.findIndex(({ id }) => id === desk.document?.id);
+    return index < 0 ? null : (pictures[index + by]?.id ?? null);
+  }
+
+  /** Read a picture's objects again; one that was not opened is read when it is. */
+  refresh(picture: number): Promise<void> {
+    const document = this.#documents.get(picture);
+    return document ? this.#refresh(document) : Promise.resolve();
+  }
+
+  #open(picture: Picture): void {
+    const { desk, isNeeded, onOpen } = this.#options;
+    const document = this.#documents.open(picture, isNeeded);
+    desk.open(document);
+    onOpen(document);
+    void this.#refresh(document);
+  }
+
+  /** One question at a time for each picture; what is asked meanwhile gets an answer that was begun later. */
+  #refresh(document: PictureDocument): Promise<void> {
+    const running = this.#refreshing.get(document) ?? Promise.resolve();
+    const refreshed = running.then(() => this.#read(document));
+    this.#refreshing.set(document, refreshed);
+    return refreshed.finally(() => {
+      if (this.#refreshing.get(document) === refreshed) this.#refreshing.delete(document);
+    });
+  }
+
+  async #read(document: PictureDocument): Promise<void> {
+    const { api, outbox, desk, notices, timing, signal, isNeeded, onObjects } = this.#options;
+    const isWanted = () => desk.document === document || isNeeded(document.id);
+    const project = desk.state.getState().project?.id;
+    try {
+      for (let attempt = 1; isWanted() && project !== undefined; attempt++) {
+        const { epoch } = document;
+        const before = await outbox.of(project, document.id);
+        const ask = () => api.openPicture(document.id, signal);
+        const opened = await untilReached(ask, timing.connection, signal, isWanted);
+        if (!opened) return;
+        const waiting = [...before, ...(await outbox.of(project, document.id))];
+        const isQuiet = document.epoch === epoch;
+        if (!isQuiet && attempt < PATIENCE) continue;
+        document.merge(opened, waiting, isQuiet);
+        onObjects(document);
+        return;
+      }
+    } catch (error) {
+      if (!signal.aborted && desk.document === document) notices.fault(error, document.picture.name);
+    }
+  }
+
+  #known(picture: Picture): Picture {
+    const document = this.#documents.get(picture.id);
+    return document?.isLoaded ? document.picture : picture;
+  }
+}

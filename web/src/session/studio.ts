@@ -1,0 +1,348 @@
+import type { StoreApi } from "zustand/vanilla";
+import { NetworkError } from "../api/client";
+import { untilReached } from "../api/patience";
+import type { Change, Project } from "../api/types";
+import { findPresent } from "../annotation/objects";
+import { Sender } from "../sync/sender";
+import type { SessionOptions } from "./create";
+import { Desk } from "./desk";
+import type { PictureDocument } from "./documents";
+import { Editing } from "./editing";
+import { Feed } from "./feed";
+import { Labels } from "./labels";
+import { openMemory, type Memory } from "./memory";
+import { Notices } from "./notices";
+import { Opening } from "./opening";
+import { Pointing } from "./pointing";
+import { PromptQueue, type PromptEdit } from "./promptQueue";
+import { ProposalBoard } from "./proposalBoard";
+import { Recorder } from "./recorder";
+import { ServerWatch } from "./serverWatch";
+import type { StudioState } from "./session";
+
+export type StudioOptions = Required<SessionOptions> & { state: StoreApi<StudioState> };
+
+/** Pictures that are fetched ahead, by their distance in the list. */
+const AHEAD = [1, 2, -1];
+
+/** The parts of a session, and what follows in one from what happens in another. */
+export class Studio {
+  readonly state: StoreApi<StudioState>;
+  readonly notices: Notices;
+  readonly desk: Desk;
+  readonly opening: Opening;
+  readonly editing: Editing;
+  readonly pointing: Pointing;
+  readonly board: ProposalBoard;
+  readonly labels: Labels;
+  readonly #options: StudioOptions;
+  readonly #end = new AbortController();
+  readonly #queue: PromptQueue;
+  readonly #feed: Feed;
+  readonly #watch: ServerWatch;
+  /** These are there once the server has said which project it has. */
+  #sender: Sender | null = null;
+  #memory: Memory | null = null;
+  /** The object that was selected when the page went, until its picture has come. */
+  #wasSelected: string | null = null;
+
+  constructor(options: StudioOptions) {
+    const { api, decoder, outbox, state, timing } = options;
+    const { signal } = this.#end;
+    const colors = () => state.getState().project?.palette.length ?? 1;
+    const onFault = (error: unknown) => this.#fault(error);
+    const notices = new Notices(state);
+    const desk = new Desk(state);
+    const recorder = new Recorder({
+      save: (picture, changes) => this.#save(picture, changes),
+      onChange: () => this.#publish(),
+    });
+    this.#options = options;
+    this.state = state;
+    this.notices = notices;
+    this.desk = desk;
+    this.opening = new Opening({
+      api,
+      outbox,
+      desk,
+      notices,
+      timing,
+      signal,
+      isNeeded: (picture) => this.#queue.pictures.includes(picture),
+      onOpen: (document) => this.#opened(document),
+      onObjects: (document) => this.#objectsCame(document),
+    });
+    this.#feed = new Feed({
+      api,
+      decoder,
+      retryDelay: timing.connection,
+      isDecoderReady: () => state.getState().decoder === "ready",
+      document: (picture) => this.opening.document(picture),
+      onChange: () => this.#pictureReady(),
+      onFailure: (picture, error) => this.#pictureFailed(picture, error),
+    });
+    this.#queue = new PromptQueue({
+      decoder,
+      recorder,
+      isReady: (document) => document.isLoaded && this.#feed.isReady(document.id),
+      model: () => state.getState().project?.model?.fingerprint ?? "",
+      colors,
+      onChange: () => this.#queueChanged(),
+      onAnswer: (document, object, answer) => {
+        desk.learn(document, object, answer);
+        this.#publish();
+        this.pointing.thaw(object.id);
+      },
+      onFailure: (edit, error) => this.#answerFailed(edit, error),
+    });
+    this.editing = new Editing({
+      desk,
+      recorder,
+      queue: this.#queue,
+      onRefusal: (text) => notices.notify("warning", text),
+      onSelect: () => this.#selected(),
+    });
+    this.pointing = new Pointing({ desk, decoder, isReady: (picture) => this.#feed.isReady(picture), onFault });
+    this.board = new ProposalBoard({ api, desk, recorder, timing, colors, onFault });
+    this.labels = new Labels({
+      api,
+      state,
+      onFault: (error) => {
+        onFault(error);
+        void this.#refreshProject().catch(onFault);
+      },
+    });
+    this.#watch = new ServerWatch({
+      api,
+      decoder,
+      state,
+      notices,
+      timing,
+      signal,
+      onBack: () => {
+        this.#sender?.retry();
+        this.labels.send();
+      },
+      onDecoder: (isOther) => {
+        if (isOther) this.#feed.clear();
+        this.#feed.advance();
+        this.#pictureReady();
+      },
+    });
+  }
+
+  start(): void {
+    this.#listenToPage();
+    void this.#start().catch((error: unknown) => this.#fault(error));
+  }
+
+  /** Objects, labels and the list of pictures again from the server. */
+  async reload(): Promise<void> {
+    try {
+      await this.#refreshProject();
+      await this.opening.list();
+      const picture = this.desk.document?.id;
+      if (picture !== undefined) await this.opening.refresh(picture);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  /** Something was decided about proposals, so that what was taken back does not come again. */
+  decided(): void {
+    if (this.desk.document) this.editing.forgetCancelled(this.desk.document);
+  }
+
+  close(): void {
+    this.#end.abort();
+    this.#sender?.close();
+    this.#feed.close();
+    this.board.close();
+    this.#options.tabs.close();
+    this.#options.decoder.close();
+    this.#options.outbox.close();
+  }
+
+  async #start(): Promise<void> {
+    const { api, outbox, tabs, storages, address, timing, locks } = this.#options;
+    const { signal } = this.#end;
+    void this.#watch.run();
+    const project = await untilReached(() => api.project(signal), timing.connection, signal);
+    this.state.setState({ project, labels: project.labels });
+    this.#memory = openMemory(project.id, storages, address);
+    this.#sender = new Sender({
+      api,
+      outbox,
+      project: project.id,
+      colors: project.palette.length,
+      tabs,
+      locks,
+      retryDelays: timing.sending,
+      onReport: (saving, unsaved) => {
+        this.state.setState({ saving, unsaved });
+        if (saving === "offline") this.#watch.lost();
+      },
+      onSettled: (picture, verdict) => this.#settled(picture, verdict),
+      onNotice: (text) => this.notices.notify("warning", text),
+    });
+    tabs.onChange((message) => {
+      if (message.project === project.id) this.#changedElsewhere(message.picture);
+    });
+    void this.#watch.follow(project.decoder);
+    const picture = this.#memory.lastPicture();
+    this.#wasSelected = picture === null ? null : this.#memory.selected(picture);
+    await this.opening.start(picture);
+  }
+
+  #save(picture: number, changes: readonly Change[]): void {
+    this.#sender?.add(picture, changes);
+    for (const { state } of changes) if (state.status === "present") this.labels.use(state.label);
+  }
+
+  #publish(): void {
+    this.desk.publish(this.#queue, this.#feed);
+    this.state.setState({ canRedo: this.editing.canRedo });
+    this.board.refresh();
+  }
+
+  #opened(document: PictureDocument): void {
+    this.#memory?.rememberPicture(document.id);
+    this.state.setState({ selected: null, readings: null, objects: [], waiting: [] });
+    this.pointing.reset();
+    this.board.reset();
+    this.#wantPictures();
+    this.#publish();
+    this.board.consider();
+  }
+
+  #objectsCame(document: PictureDocument): void {
+    if (document !== this.desk.document) {
+      this.#feed.advance();
+      this.#queue.advance();
+      return;
+    }
+    const { selected } = this.state.getState();
+    const wanted = selected ?? this.#wasSelected;
+    this.#wasSelected = null;
+    const isThere = wanted !== null && (findPresent(document.objects, wanted) !== null || this.#queue.has(wanted));
+    this.state.setState({ selected: isThere ? wanted : null });
+    if (selected !== this.state.getState().selected) this.#selected();
+    this.#feed.advance();
+    this.#pictureReady();
+  }
+
+  /** Which pictures are ready, or what is ready to be asked of them, is not what it was. */
+  #pictureReady(): void {
+    this.#publish();
+    this.#queue.advance();
+    this.#askReadings();
+    this.pointing.refresh();
+    this.board.consider();
+  }
+
+  #pictureFailed(picture: number, error: unknown): void {
+    const document = this.opening.document(picture);
+    if (!document) return;
+    const waiting = this.#queue.of(document);
+    this.#queue.cancel(waiting);
+    const isShown = document === this.desk.document && document.picture.error === null;
+    if (isShown || waiting.length > 0) this.notices.fault(error, document.picture.name);
+    if (document === this.desk.document && waiting.some(({ object }) => object === this.state.getState().selected)) {
+      this.editing.select(null);
+    }
+  }
+
+  #queueChanged(): void {
+    this.#wantPictures();
+    this.#publish();
+  }
+
+  #answerFailed(edit: PromptEdit, error: unknown): void {
+    const { document, object, content } = edit;
+    this.notices.fault(error);
+    if (content.finished === true) this.editing.markFinished(document, object);
+    const { selected } = this.state.getState();
+    if (selected === object && !this.#queue.has(object) && !findPresent(document.objects, object)) {
+      this.editing.select(null);
+    }
+    this.pointing.thaw(object);
+  }
+
+  #selected(): void {
+    const { selected } = this.state.getState();
+    const picture = this.desk.document?.id;
+    if (picture !== undefined) this.#memory?.rememberSelected(picture, selected);
+    if (selected !== null && this.#queue.has(selected) && !this.desk.selected) this.pointing.freeze(selected);
+    else this.pointing.refresh();
+    this.#publish();
+    this.#askReadings();
+  }
+
+  #askReadings(): void {
+    const object = this.desk.lacksReadings(this.#queue);
+    if (object && this.desk.document) this.#queue.askReadings(this.desk.document, object.id);
+  }
+
+  /** Have the embeddings come of what is shown, what is waited for, and what is likely next. */
+  #wantPictures(): void {
+    const { document } = this.desk;
+    const shown = document && document.picture.error === null ? [document.id] : [];
+    const now = [...new Set([...shown, ...this.#queue.pictures])];
+    const soon = AHEAD.map((by) => this.opening.neighbour(by)).filter((picture) => picture !== null);
+    this.#feed.want({ now, soon });
+  }
+
+  #settled(
+    picture: number,
+    { elsewhere, copies }: { elsewhere: readonly string[]; copies: ReadonlyMap<string, string> },
+  ) {
+    const document = this.opening.document(picture);
+    if (document) document.epoch++;
+    if (elsewhere.length === 0) return;
+    void this.opening.refresh(picture).then(() => {
+      const { selected } = this.state.getState();
+      const copy = copies.get(selected ?? "");
+      if (copy !== undefined && document === this.desk.document) this.editing.select(copy);
+    });
+  }
+
+  #changedElsewhere(picture: number): void {
+    const document = this.opening.document(picture);
+    if (!document) return;
+    document.epoch++;
+    if (document === this.desk.document) void this.opening.refresh(picture);
+  }
+
+  async #refreshProject(): Promise<void> {
+    const { api, timing } = this.#options;
+    const { signal } = this.#end;
+    const project: Project = await untilReached(() => api.project(signal), timing.connection, signal);
+    if (project.id !== this.state.getState().project?.id) return;
+    this.state.setState({ project });
+    this.labels.take(project.labels);
+  }
+
+  #fault(error: unknown): void {
+    if (this.#end.signal.aborted) return;
+    if (error instanceof NetworkError) this.#watch.lost();
+    else this.notices.fault(error);
+  }
+
+  #listenToPage(): void {
+    const { page, outbox } = this.#options;
+    const { signal } = this.#end;
+    const wake = () => {
+      this.#sender?.retry();
+      this.#watch.ask();
+    };
+    page?.addEventListener("online", wake, { signal });
+    page?.document?.addEventListener("visibilitychange", wake, { signal });
+    page?.addEventListener(
+      "beforeunload",
+      (event) => {
+        if (outbox.atRisk > 0) event.preventDefault();
+      },
+      { signal },
+    );
+  }
+}

@@ -135,11 +135,10 @@ def measured(studio: StudioPage, name: str) -> list[float]:
 
 def settle(studio: StudioPage) -> None:
     """Wait until nothing is encoded any more, so that the server's work is not measured with the page's."""
-    studio.page.wait_for_function(
+    studio.until(
         "fetch('/api/status').then((answer) => answer.json()).then((status) => status.waiting === 0 && "
         "status.encoding.length === 0)",
-        timeout=600_000,
-        polling=500,
+        seconds=600,
     )
 
 
@@ -190,7 +189,7 @@ def pointer(bench: Bench, moves: int, clicks: int) -> Table:
                 measured(studio, "anymask:click-to-mask")
                 for times in (first, more):
                     studio.click(*generator.uniform(0.1, 0.9, 2) * (width, height))
-                    studio.page.wait_for_function("performance.getEntriesByName('anymask:click-to-mask').length > 0")
+                    studio.until("performance.getEntriesByName('anymask:click-to-mask').length > 0")
                     times += measured(studio, "anymask:click-to-mask")
                 studio.press("Enter")
             table.add_row(name, "first click", str(len(first)), str(clicks), *spread(first))
@@ -320,7 +319,7 @@ def start(bench: Bench, repeats: int) -> Table:
                     studio = StudioPage(context.pages[0], server.address)
                     studio.page.goto(server.address)
                     studio.wait("state.picture !== null")
-                    studio.page.wait_for_function("document.querySelector('[data-testid=stage]')?.dataset.scale > 0")
+                    studio.until("document.querySelector('[data-testid=stage]')?.dataset.scale > 0")
                     shown = time.perf_counter() - begun
                     studio.page.evaluate(
                         "window.anymaskStudio.session.onPreview((one) => { if (one) window.preview_seen = true; })"

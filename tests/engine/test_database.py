@@ -71,7 +71,7 @@ def test_a_new_project_is_in_its_folder_and_keeps_its_id(folder, tmp_path):
         assert store.database == folder / ".anymask/studio.db"
         first = store.project_id
         assert UUID(first).version == 4
-    assert os.listdir(folder / ".anymask") == ["studio.db"]
+    assert [path.name for path in (folder / ".anymask").iterdir()] == ["studio.db"]
     assert sql(folder / ".anymask/studio.db", "PRAGMA journal_mode") == [("wal",)]
     moved = folder.rename(tmp_path / "elsewhere")
     with Store.open(moved) as store:
@@ -118,7 +118,7 @@ def test_a_place_without_permission(folder, tmp_path, place):
         (folder / ".anymask/studio.db").chmod(0o444)
     else:
         folder.chmod(0o555)
-    with pytest.raises(StorageError, match="Permission denied.*give another file"):
+    with pytest.raises(StorageError, match=r"Permission denied.*give another file"):
         Store.open(folder)
     folder.chmod(0o755)
     Store.open(folder, tmp_path / "other.db").close()
@@ -173,7 +173,7 @@ def test_a_database_that_does_not_say_its_version_is_refused(store, folder):
 def test_a_truncated_database_is_refused(store, folder):
     store.close()
     os.truncate(store.database, 8192)
-    with pytest.raises(DamagedDatabaseError, match="is damaged .*put a copy of it back"):
+    with pytest.raises(DamagedDatabaseError, match=r"is damaged .*put a copy of it back"):
         Store.open(folder)
 
 
@@ -267,7 +267,7 @@ def test_a_full_disk_loses_nothing_and_is_told(folder, picture, store):
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
     many = [change(second)] + [change(new_object(label=f"{number:0200}")) for number in range(900)]
-    with limited, pytest.raises(StorageError, match="disk of .* is full, and nothing was changed"):
+    with limited, pytest.raises(StorageError, match=r"disk of .* is full, and nothing was changed"):
         limited.apply(picture, many)
     with Store.open(folder) as again:
         assert again.objects(picture) == [first]

@@ -47,9 +47,7 @@ def test_the_version_decides(store, picture):
     assert store.apply(picture, [newer]) == [ChangeResult(change=newer.id, outcome=Outcome.STORED)]
     for version in (1, 2, 4, 2_000_000_000):
         late = change(second.model_copy(update={"version": version, "label": "dog"}))
-        assert store.apply(picture, [late]) == [
-            ChangeResult(change=late.id, outcome=Outcome.CONFLICT, current=second)
-        ]
+        assert store.apply(picture, [late]) == [ChangeResult(change=late.id, outcome=Outcome.CONFLICT, current=second)]
     assert store.objects(picture) == [second]
     unknown = change(new_object(version=2))
     assert store.apply(picture, [unknown]) == [ChangeResult(change=unknown.id, outcome=Outcome.CONFLICT)]

@@ -25,8 +25,9 @@ from anymask.segment.pixels import read_image
 
 pytest.importorskip("playwright")
 
-from e2e.browser import ARGUMENTS, chromium
 from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
+
+from .e2e.browser import ARGUMENTS, chromium
 
 WEB = Path(__file__).parents[2] / "web"
 

@@ -14,6 +14,7 @@ from anymask.draw.palette import PALETTE
 from anymask.engine.annotation import Change, ObjectState, Source, Status
 from anymask.engine.change_checks import NotStorable, canonical_counts
 from anymask.engine.label_names import LABEL_LENGTH, clean_label
+from anymask.errors import AnymaskError
 from anymask.formats.annotated import AnnotatedImage
 
 MOST_REASONS = 100
@@ -79,15 +80,23 @@ class PictureNames:
 
 
 def in_batches(images: Iterable[AnnotatedImage], masks: int, most_images: int) -> Iterator[list[AnnotatedImage]]:
-    """Gather images until they have so many masks, or are so many."""
+    """Gather images until they have so many masks, or are so many.
+
+    Where reading them fails, those before come first.
+    """
     batch: list[AnnotatedImage] = []
     gathered = 0
-    for image in images:
-        batch.append(image)
-        gathered += len(image.masks)
-        if gathered >= masks or len(batch) >= most_images:
+    try:
+        for image in images:
+            batch.append(image)
+            gathered += len(image.masks)
+            if gathered >= masks or len(batch) >= most_images:
+                full, batch, gathered = batch, [], 0
+                yield full
+    except AnymaskError:
+        if batch:
             yield batch
-            batch, gathered = [], 0
+        raise
     if batch:
         yield batch
 

@@ -126,7 +126,7 @@ def names(session: Session) -> list[tuple[int, str]]:
 
 def some(session: Session, wanted: Iterable[int]) -> dict[int, Picture]:
     """Return pictures by their ids, as far as there are such."""
-    query = _pictures().where(PictureRow.id.in_(list(wanted)))
+    query = _pictures().where(PictureRow.id.in_(_possible(wanted)))
     return {picture.id: picture for picture in map(_picture, session.execute(query))}
 
 
@@ -148,7 +148,7 @@ def row_of(session: Session, picture: int) -> PictureRow:
     Raises:
         UnknownPictureError: the project has none of this id.
     """
-    row = session.get(PictureRow, picture)
+    row = session.get(PictureRow, picture) if _possible([picture]) else None
     if row is None:
         raise _unknown(picture)
     return row
@@ -167,7 +167,7 @@ def measured_files(session: Session, wanted: Sequence[int]) -> dict[int, tuple[s
         UnknownPictureError: the project has no picture of one of these ids.
     """
     found: dict[int, tuple[str, FileFacts | None]] = {}
-    for row in session.scalars(select(PictureRow).where(PictureRow.id.in_(wanted))):
+    for row in session.scalars(select(PictureRow).where(PictureRow.id.in_(_possible(wanted)))):
         file = None
         if row.missing_since is None and row.file_bytes is not None and row.file_changed_ns is not None:
             file = FileFacts(row.file_bytes, row.file_changed_ns)
@@ -239,6 +239,11 @@ def _picture(row: Row[Any]) -> Picture:
     if row.missing_since is not None:
         error = f"{row.name} is no longer in the folder; its objects are kept: put it back to go on with it"
     return Picture(row.id, row.name, row.width, row.height, row.objects, error)
+
+
+def _possible(wanted: Iterable[int]) -> list[int]:
+    """Leave out what no database could take for an id."""
+    return [picture for picture in wanted if 0 < picture < 1 << 63]
 
 
 def _unknown(picture: int) -> UnknownPictureError:

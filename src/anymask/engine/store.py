@@ -24,7 +24,8 @@ DATABASE = Path(".anymask", "studio.db")
 """Where a project's database is in the folder of its pictures, unless another place is given."""
 
 _PICTURES_AT_A_TIME = 20
-_MASKS_AT_A_TIME = 2000
+_IMPORTED_MASKS_AT_A_TIME = 2000
+_IMPORTED_IMAGES_AT_A_TIME = 200
 
 
 class Store:
@@ -268,13 +269,13 @@ class Store:
         """Make objects of masks from elsewhere, in bounded memory; importing the same again adds nothing.
 
         Images are found by their path in the folder, else by their file name where only one picture has it. What
-        cannot be taken is left out with a reason. Each part of the images is a transaction: if reading them fails
-        midway, importing again adds the rest.
+        cannot be taken is left out with a reason. Some images at a time are one transaction. If reading them fails
+        midway, those before are imported, and importing again adds the rest.
         """
         summary = ImportSummary()
         with self._database.reading() as session:
             names = PictureNames(pictures.names(session))
-        for batch in in_batches(images, _MASKS_AT_A_TIME, _PICTURES_AT_A_TIME):
+        for batch in in_batches(images, _IMPORTED_MASKS_AT_A_TIME, _IMPORTED_IMAGES_AT_A_TIME):
             self._import(batch, names, summary)
         summary.finish()
         return summary
@@ -294,12 +295,14 @@ class Store:
                 placed.append((picture, image))
         now = _now()
         with self._database.writing() as session:
+            known = pictures.some(session, {picture for picture, _ in placed})
+            before = {picture: objects.of_picture(session, picture) for picture in known}
             for picture, image in placed:
-                size = pictures.one(session, picture).size or image.masks.size
-                before = objects.of_picture(session, picture)
-                changes = new_changes(self._project, picture, size, image, before, now, summary)
+                size = known[picture].size or image.masks.size
+                changes = new_changes(self._project, picture, size, image, before[picture], now, summary)
                 results = objects.apply(session, picture, changes, changes, now, None)
                 summary.masks += sum(result.outcome is Outcome.STORED for result in results)
+                before[picture] += [change.state for change in changes]
 
     def _known_size(self, picture: int) -> tuple[int, int]:
         found = self.picture(picture)

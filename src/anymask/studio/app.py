@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from anymask.errors import AnymaskError
 from anymask.studio import picture_routes, project_routes
-from anymask.studio.answers import explain
+from anymask.studio.answers import explain, problem
 from anymask.studio.api_page import STYLE, api_page
-from anymask.studio.guard import Guard
+from anymask.studio.guard import MISTAKE, Guard
 from anymask.studio.page import serve_page, static_folder
 from anymask.studio.project import ServedProject
 
@@ -34,6 +34,8 @@ def create_api(project: ServedProject | None) -> FastAPI:
     api.state.project = project
     for kind in (AnymaskError, OSError, RequestValidationError, HTTPException):
         api.add_exception_handler(kind, explain)
+    # Whatever else is raised goes on to the guard, which notes it.
+    api.add_exception_handler(Exception, lambda *_: problem(500, MISTAKE))
     api.include_router(project_routes.router)
     api.include_router(picture_routes.router)
     described = api.openapi

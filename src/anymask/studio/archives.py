@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from anymask.studio.errors import StudioError, TooLargeError
@@ -46,7 +47,7 @@ def extract(
                         if left < 0:
                             raise TooLargeError(f"the archive unpacks to more than {max_bytes / 1e9:g} GB")
                         written.write(piece)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, zipfile.LargeZipFile) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, EOFError) as error:
         raise StudioError(f"the archive is broken or of an unusual kind: {error}") from error
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise StudioError("the archive holds a file and a folder of one name: pack it again") from error

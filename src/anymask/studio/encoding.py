@@ -75,10 +75,8 @@ class BackgroundEncoder:
         with self._changed:
             self._closing = True
             self._stop.set()
-            for futures in self._waiting.values():
-                for future in futures:
-                    if not future.done():
-                        future.set_result(None)
+            for picture, work in list(self._waiting):
+                self._let_go(picture, work)
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -169,6 +167,11 @@ class BackgroundEncoder:
         with self._changed:
             names = [self._name(picture, Work.EMBEDDING) for picture in pictures]
         return sum(name is not None and name in self._cache for name in names)
+
+    def _let_go(self, picture: int, work: Work) -> None:
+        """Tell those who wait for something to look again."""
+        for future in self._waiting.pop((picture, work), []):
+            future.set_result(None)
 
     def _look_again(self, picture: int) -> None:
         """Find a picture's file anew, because it may have changed."""
@@ -279,8 +282,7 @@ class BackgroundEncoder:
             if reason is not None:
                 self._failures[name] = reason
             if reason is not None or data is not None:
-                for future in self._waiting.pop((task.picture, task.work), []):
-                    future.set_result(None)
+                self._let_go(task.picture, task.work)
             self._changed.notify_all()
 
     def _encode(self, file: PictureFile) -> bytes:

@@ -7,6 +7,7 @@ import logging
 import traceback
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger("anymask.studio")
@@ -17,6 +18,8 @@ HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_BODY_BYTES = 100_000_000
 MAX_IMPORT_BYTES = 4_000_000_000
 IMPORT_PATH = "/api/import"
+
+MISTAKE = "the server made a mistake, which its log names; what was saved before is safe"
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -44,10 +47,6 @@ HEADERS = {
 }
 
 _READING = ("GET", "HEAD", "OPTIONS")
-
-
-class _TooLargeBody(Exception):  # noqa: N818 -- never leaves this module
-    pass
 
 
 class Guard:
@@ -95,19 +94,16 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLargeBody
+                # Whoever reads the body lets this one through.
+                raise HTTPException(413, too_large)
             return message
 
         try:
             await self.app(scope, receive_limited, send_with_headers)
         except Exception as error:
-            if isinstance(error, _TooLargeBody):
-                status, detail = 413, too_large
-            else:
-                _log.error("%s", _one_line(scope, error))
-                status, detail = 500, "the server made a mistake, which its log names; what was saved before is safe"
+            _log.error("%s", _one_line(scope, error))
             if not started:
-                await _answer(send_with_headers, status, detail)
+                await _answer(send_with_headers, 500, MISTAKE)
 
 
 def _refusal(scope: Scope, headers: dict[str, str]) -> str | None:

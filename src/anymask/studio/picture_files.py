@@ -84,6 +84,8 @@ def shown_as_it_is(file: PictureFile) -> str | None:
         # Opened by Pillow for a look, such a file would be a warning or an error.
         return _JPEG if _starts_with(path, b"\xff\xd8\xff") else None
     with path.open("rb") as stream, Image.open(stream, formats=FILE_FORMATS) as image:
+        # Asking for the orientation may decode the picture, after which this is no longer known.
+        is_wide = any(";16" in str(tile[3]) for tile in image.tile)
         orientation = _orientation(image)
         if image.format in ("JPEG", "MPO"):
             # Browsers turn a JPEG by its EXIF block; the same said elsewhere in the file they do not know.
@@ -92,8 +94,7 @@ def shown_as_it_is(file: PictureFile) -> str | None:
         if orientation != 1 or getattr(image, "is_animated", False) or image.has_transparency_data:
             return None
         if image.format == "PNG":
-            wide = image.mode not in ("1", "L", "P", "RGB") or any(";16" in str(tile[3]) for tile in image.tile)
-            return None if wide else _PNG
+            return _PNG if image.mode in ("1", "L", "P", "RGB") and not is_wide else None
         return _WEBP if image.format == "WEBP" and image.mode == "RGB" else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ ARGUMENTS = [
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Much longer than anything takes, as all processors may be busy with other tests.
-PATIENCE_MS = 60_000
+PATIENCE = 60.0
 
 
 def chromium() -> str | None:
@@ -42,20 +43,20 @@ class StudioPage:
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.address = page, address
         self.faults: list[str] = []
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, picture: str | None = None) -> None:
         """Load the page, wait until it can segment, and go to a picture by name."""
         self.page.goto(self.address)
-        self.page.wait_for_function("window.anymaskStudio?.session.state.getState().picture != null")
+        self.wait("state.picture !== null")
         if picture is not None:
             self.go_to(picture)
         self.wait_until_ready()
 
     def reload(self) -> None:
         self.page.reload()
-        self.page.wait_for_function("window.anymaskStudio?.session.state.getState().picture != null")
+        self.wait("state.picture !== null")
 
     def go_to(self, picture: str) -> None:
         """Open a picture from the list and wait until it can be segmented."""
@@ -64,17 +65,41 @@ class StudioPage:
         self.wait(f"state.picture?.name === {picture!r}")
         self.wait_until_ready()
 
+    def until(self, expression: str, argument: Any = None, seconds: float = PATIENCE) -> None:
+        """Until a JavaScript expression, or function of an argument, gives something true.
+
+        Playwright's own ``wait_for_function`` needs ``eval`` in the page, which its security policy forbids.
+        """
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression, argument):
+            if time.monotonic() > end:
+                raise AssertionError(f"in vain waited for {expression} ({argument}); {self.summary()}")
+            self.page.wait_for_timeout(20)
+
     def wait(self, condition: str) -> None:
         """Until a JavaScript expression about ``state`` holds."""
         state = "const state = window.anymaskStudio?.session.state.getState();"
-        self.page.wait_for_function(f"(() => {{ {state} return state && ({condition}); }})()")
+        self.until(f"(() => {{ {state} return Boolean(state && ({condition})); }})()")
+
+    def summary(self) -> str:
+        """The session's state without what is long, for messages."""
+        return str(
+            self.page.evaluate(
+                """() => {
+                    const { pictures, project, objects, proposals, readings, ...rest } =
+                        window.anymaskStudio?.session.state.getState() ?? {};
+                    const cut = (key, value) => (key === "counts" || key === "rings" ? undefined : value);
+                    return JSON.stringify({ ...rest, objects, proposals: proposals?.length }, cut);
+                }"""
+            )
+        )
 
     def wait_until_ready(self) -> None:
         """Until a click would be answered, and the picture is on the stage."""
         self.wait("state.embedding === 'ready' && state.decoder === 'ready'")
         picture = self.state("picture")["id"]
         expect(self.page.get_by_test_id("stage")).to_have_attribute("data-picture", str(picture))
-        self.page.wait_for_function("document.querySelector('[data-testid=stage]').dataset.scale > 0")
+        self.until("document.querySelector('[data-testid=stage]').dataset.scale > 0")
 
     def wait_until_saved(self) -> None:
         """Until all that was done is answered by the decoder and confirmed by the server."""

@@ -41,17 +41,15 @@ def test_hovering_shows_the_mask_under_the_pointer_and_leaving_takes_it_away(stu
     watch_previews(studio)
     bare, paintings = studio.screenshot(), painted(studio, "anymask:pointer-to-mask")
     studio.move(*ON_IT)
-    studio.page.wait_for_function("window.previews.at(-1) != null")
-    studio.page.wait_for_function(
-        "paintings => performance.getEntriesByName('anymask:pointer-to-mask').length > paintings", arg=paintings
-    )
+    studio.until("window.previews.at(-1) != null")
+    studio.until("paintings => performance.getEntriesByName('anymask:pointer-to-mask').length > paintings", paintings)
     hovered = studio.screenshot()
     x, y = (round(value) for value in studio.on_screen(*ON_IT))
     assert changed(bare, hovered)[y - 3 : y + 4, x - 3 : x + 4].all()
     assert studio.objects == []
 
     studio.page.mouse.move(2, 2)
-    studio.page.wait_for_function("window.previews.at(-1) === null")
+    studio.until("window.previews.at(-1) === null")
     scale, left, top = studio.viewport()
     inside = np.s_[round(top) : round(top + 512 * scale), round(left) : round(left + 512 * scale)]
     assert not changed(bare, studio.screenshot())[inside].any()
@@ -176,7 +174,7 @@ def test_a_box_is_decoded_while_it_is_dragged_and_clicks_in_it_refine(studio):
     studio.tool("box")
 
     def previewed() -> None:
-        studio.page.wait_for_function("window.previews.filter(one => one != null).length > 0")
+        studio.until("window.previews.filter(one => one != null).length > 0")
         assert studio.objects == []
 
     studio.drag((70, 10), (485, 385), previewed)

@@ -1,4 +1,5 @@
 import type { ObjectState } from "../api/types";
+import { samePrompts } from "./prompts";
 
 /** All objects of a picture, deleted and rejected ones too, sorted by their order. Replaced, never changed. */
 export type Objects = readonly ObjectState[];
@@ -63,6 +64,6 @@ export function sameContent(a: ObjectState, b: ObjectState): boolean {
     a.source === b.source &&
     a.finished === b.finished &&
     a.model === b.model &&
-    JSON.stringify(a.prompts) === JSON.stringify(b.prompts)
+    samePrompts(a.prompts, b.prompts)
   );
 }

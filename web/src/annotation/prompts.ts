@@ -50,3 +50,17 @@ export function loneClick(prompts: Prompts | null): Click | null {
 export function sameClick(a: Click, b: Click): boolean {
   return a.x === b.x && a.y === b.y && a.positive === b.positive;
 }
+
+export function samePrompts(a: Prompts | null, b: Prompts | null): boolean {
+  if (a === null || b === null) return a === b;
+  return (
+    a.choice === b.choice &&
+    a.base === b.base &&
+    String(a.box) === String(b.box) &&
+    a.clicks.length === b.clicks.length &&
+    a.clicks.every((click, i) => {
+      const other = b.clicks[i];
+      return other !== undefined && sameClick(click, other);
+    })
+  );
+}

@@ -1,7 +1,7 @@
 import type { Box, Click } from "../api/types";
 import type { Rings, Size } from "../geometry/shapes";
 import { toScreen, type Viewport } from "../geometry/viewport";
-import { markedLook, paintMask, previewLook, PROPOSAL_LOOK, selectedLook, type MaskLook } from "./look";
+import { acceptableLook, markedLook, paintMask, previewLook, selectedLook, type MaskLook } from "./look";
 import { context2d } from "./objectsLayer";
 import { smoothPath, type Paths } from "./paths";
 
@@ -62,7 +62,7 @@ export class InteractionLayer {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
-    if (proposal) this.paintRings(proposal.rings, { ...PROPOSAL_LOOK, ...previewLook(proposal.color) }, view);
+    if (proposal) this.paintRings(proposal.rings, acceptableLook(proposal.color), view);
     if (marked) this.paintRings(marked.rings, markedLook(marked.color), view);
     if (selected) this.paintRings(selected.rings, selectedLook(selected.color), view);
     if (preview) paintMask(context, smoothPath(preview.rings), previewLook(preview.color), 1 / view.scale);

@@ -8,7 +8,7 @@ const KEPT = 5000;
 
 /** Measures how long masks take, as performance entries, each from a pointer's event until after the next painting. */
 export class Measures {
-  readonly #asked = new WeakMap<object, number>();
+  #asked = new WeakMap<object, number>();
   readonly #counts = new Map<string, number>();
   readonly #channel = new MessageChannel();
   #due: { name: string; start: number }[] = [];
@@ -22,6 +22,11 @@ export class Measures {
   /** The session was asked something by an event of this time. */
   asked(question: object, time: number): void {
     this.#asked.set(question, time);
+  }
+
+  /** What was asked so far may be answered again, but not because of the pointer. */
+  forget(): void {
+    this.#asked = new WeakMap();
   }
 
   /** The time at which something was asked; null if it never was. */

@@ -16,7 +16,7 @@ export interface MaskItem {
 /** Work within one frame stops after this many milliseconds, so that the pointer is never kept waiting. */
 const BUDGET = 6;
 /** So many masks are painted at once. */
-const BATCH = 8;
+const BATCH = 4;
 
 /**
  * The masks that rest while the pointer moves.
@@ -173,5 +173,5 @@ export function context2d(
 }
 
 function isSame(a: MaskItem, b: MaskItem | undefined): boolean {
-  return b !== undefined && a.id === b.id && a.counts === b.counts && a.look.color === b.look.color;
+  return b !== undefined && a.id === b.id && a.counts === b.counts && a.look.fill === b.look.fill;
 }

@@ -58,6 +58,11 @@ export function sameMasks(a: StudioState, b: StudioState): boolean {
   );
 }
 
+/** Whether two states show the same preview for a pointer that rests. */
+export function samePointing(a: StudioState, b: StudioState): boolean {
+  return a.tool === b.tool && a.selected === b.selected && a.embedding === b.embedding && a.decoder === b.decoder;
+}
+
 /**
  * What the top layer shows.
  *
@@ -76,7 +81,7 @@ export function interactionScene(
   const proposal =
     state.tool === "everything" && state.proposals?.find((candidate) => candidate.id === state.hoveredProposal);
   return {
-    preview: preview && { rings: preview.rings, color: selected ? colorOf(state, selected.color) : colorToCome(state) },
+    preview: preview && { rings: preview.rings, color: colorToCome(state) },
     selected: selected && {
       rings: rings(selected),
       color: colorOf(state, selected.color),

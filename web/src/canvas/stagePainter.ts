@@ -9,7 +9,7 @@ import { ObjectsLayer } from "./objectsLayer";
 import { Paths } from "./paths";
 import { PendingPrompts } from "./pendingPrompts";
 import { PictureLayer } from "./pictureLayer";
-import { interactionScene, maskItems, sameMasks } from "./scene";
+import { interactionScene, maskItems, sameMasks, samePointing } from "./scene";
 import type { StageViewport } from "./viewportStore";
 
 /** The viewport rests when nothing has moved it for so many milliseconds. */
@@ -117,6 +117,7 @@ export class StagePainter implements HandListener {
         this.#answered.push({ name: CLICK_TO_MASK, start });
     }
     if (state.waiting.length === 0) this.#pending.clear();
+    if (!samePointing(state, before)) this.#measures.forget();
     if (!sameMasks(state, before)) this.#objects.set(maskItems(this.session, state));
     this.describe();
     this.hand.mark();

@@ -45,6 +45,7 @@ function ObjectList() {
           ))}
         </div>
       </div>
+      {objects.length === 0 && selected === null && <p className={styles.nothing}>None yet</p>}
       {selected !== null && index < 0 && <PendingObject id={selected} labelling={labelling === selected} />}
     </div>
   );

@@ -14,6 +14,8 @@ interface Props {
 
 /** Rows that only fly by while one scrolls ask for nothing. */
 const PATIENCE_MS = 100;
+/** Letters at the end of a name that are never cut off: names of cameras differ there. */
+const KEPT_AT_END = 9;
 
 function Thumbnail({ picture }: { picture: number }) {
   const { api } = useContextOfStudio();
@@ -57,6 +59,7 @@ export const PictureRow = memo(function PictureRow({ picture, index, total, curr
   const { session } = useContextOfStudio();
   const { id, name, objects, error } = picture;
   const slash = name.lastIndexOf("/") + 1;
+  const end = Math.max(slash, name.length - KEPT_AT_END);
   return (
     <div
       id={`picture-${String(id)}`}
@@ -80,7 +83,10 @@ export const PictureRow = memo(function PictureRow({ picture, index, total, curr
         </span>
       )}
       <span className={styles.text}>
-        <span className={styles.name}>{name.slice(slash)}</span>
+        <span className={styles.name}>
+          <span className={styles.start}>{name.slice(slash, end)}</span>
+          <span className={styles.end}>{name.slice(end)}</span>
+        </span>
         {slash > 0 && <span className={styles.folder}>{name.slice(0, slash - 1)}</span>}
       </span>
       {objects > 0 && (

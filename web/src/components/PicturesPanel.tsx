@@ -95,8 +95,9 @@ export function PicturesPanel() {
             if (event.key === "Escape") {
               setSought("");
               event.currentTarget.blur();
-            } else if (event.key === "Enter" && found[0]) {
-              session.openPicture(found[0].id);
+            } else if (event.key === "Enter") {
+              const first = findPictures(pictures, sought)[0];
+              if (first) session.openPicture(first.id);
               event.currentTarget.blur();
             }
           }}

@@ -60,7 +60,15 @@ export function StagePicture({ picture, session, stage, api, frame }: StagePictu
   return (
     <>
       {loading.state !== "shown" && (
-        <img className={styles.thumbnail} src={api.thumbnailUrl(picture.id)} alt="" draggable={false} />
+        <img
+          className={styles.thumbnail}
+          src={api.thumbnailUrl(picture.id)}
+          alt=""
+          draggable={false}
+          onError={({ currentTarget }) => {
+            currentTarget.hidden = true;
+          }}
+        />
       )}
       <img
         key={loading.attempt}

@@ -1,5 +1,4 @@
 import { useStore } from "zustand";
-import { savingText } from "./savingText";
 import { decoderText, encodingText } from "./statusText";
 import styles from "./StatusBar.module.css";
 import { useContextOfStudio, useStudio } from "./StudioContext";
@@ -29,7 +28,6 @@ export function StatusBar() {
   const serverLost = useStudio((state) => state.serverLost);
   const encodingSaid = useStudio(encodingText);
   const decoderSaid = useStudio(decoderText);
-  const savingSaid = useStudio(savingText);
   return (
     <footer
       className={styles.bar}
@@ -50,7 +48,11 @@ export function StatusBar() {
         Decoding…
       </span>
       <span className={styles.space} />
-      <span>{savingSaid}</span>
+      {unsaved > 0 && (
+        <span>
+          {unsaved.toLocaleString("en")} {unsaved === 1 ? "change" : "changes"} to send
+        </span>
+      )}
       <PictureSize />
       <Zoom />
     </footer>

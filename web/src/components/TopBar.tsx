@@ -1,3 +1,4 @@
+import { exportMasks } from "../actions/exportMasks";
 import { nextPicture } from "../actions/nextPicture";
 import { previousPicture } from "../actions/previousPicture";
 import { TOP_BAR } from "../actions/registry";
@@ -45,7 +46,7 @@ export function TopBar() {
       <SavingState />
       <div className={styles.actions} role="toolbar" aria-label="Project">
         {TOP_BAR.map((action) => (
-          <ActionButton key={action.name} action={action} side="below" />
+          <ActionButton key={action.name} action={action} side="below" labelled={action === exportMasks} />
         ))}
       </div>
     </header>

@@ -1,7 +1,7 @@
 import type { StudioState } from "../session/session";
 
 type Encoding = Pick<StudioState, "picture" | "embedding" | "server" | "project">;
-type Decoding = Pick<StudioState, "decoder" | "backend" | "project">;
+type Decoding = Pick<StudioState, "decoder" | "backend" | "server" | "project">;
 
 const DECODERS = { webgpu: "WebGPU", wasm: "WebAssembly" };
 
@@ -20,9 +20,12 @@ export function encodingText({ picture, embedding, server, project }: Encoding):
 }
 
 /** How the decoder is, which runs in this page. */
-export function decoderText({ decoder, backend, project }: Decoding): string {
+export function decoderText({ decoder, backend, server, project }: Decoding): string {
   if (decoder === "preparing") return "Preparing the decoder, once for this model…";
   if (decoder === "loading") return "Loading the decoder…";
-  if (decoder === "failed") return project?.decoder.reason ?? "The decoder could not be started; reload the page";
+  if (decoder === "failed") {
+    const reason = server?.decoder.reason ?? project?.decoder.reason;
+    return reason ?? "The decoder could not be started; reload the page";
+  }
   return backend === null ? "Decoder ready" : DECODERS[backend];
 }

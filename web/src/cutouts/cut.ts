@@ -20,7 +20,7 @@ export type ReadPixels = (bounds: Bounds) => Uint8ClampedArray | Uint8Array;
  * @param bounds - by default the mask's tight box.
  * @throws CutOutError where the mask is empty.
  */
-export async function cutPng(read: ReadPixels, mask: RunLengths, bounds: Bounds | null = mask.bounds): Promise<Blob> {
+export function cutPng(read: ReadPixels, mask: RunLengths, bounds: Bounds | null = mask.bounds): Blob {
   if (mask.area === 0 || bounds === null) throw new CutOutError("The mask is empty: there is nothing to cut out.");
   return encodePng(bounds[2] - bounds[0], bounds[3] - bounds[1], strips(read, mask, bounds));
 }

@@ -1,7 +1,11 @@
+import { Zlib } from "fflate";
+
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const RGBA = 6;
 const PAETH = 4;
 const BYTES = 4;
+/** Of photographs, the highest level makes files a tenth smaller, in four times the time. */
+const COMPRESSION = 2;
 
 /**
  * Write pixels as a PNG, a few rows at a time.
@@ -11,49 +15,26 @@ const BYTES = 4;
  * @param strips - whole rows of RGBA, from the top to the bottom; alpha is not multiplied into the colours.
  * @throws RangeError where the strips have more or fewer pixels than the size says.
  */
-export async function encodePng(
-  width: number,
-  height: number,
-  strips: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<Blob> {
+export function encodePng(width: number, height: number, strips: Iterable<Uint8Array>): Blob {
   const header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
   header.setUint32(4, height);
   header.setUint8(8, 8);
   header.setUint8(9, RGBA);
   const parts = [SIGNATURE, ...chunk("IHDR", new Uint8Array(header.buffer)), ...chunk("sRGB", Uint8Array.of(0))];
-  const deflate = new CompressionStream("deflate");
-  const collected = collect(deflate.readable, parts);
-  const writer = deflate.writable.getWriter();
-  try {
-    const filter = new RowFilter(width);
-    let rows = 0;
-    for await (const strip of strips) {
-      rows += strip.length / (width * BYTES);
-      if (!Number.isInteger(rows) || rows > height) break;
-      await writer.ready;
-      // Waiting for each write as well keeps one strip in memory, not all of them.
-      await writer.write(filter.apply(strip));
-    }
-    if (rows !== height) throw new RangeError(`A PNG of ${String(height)} rows was given ${String(rows)}.`);
-    await writer.close();
-  } catch (error) {
-    await writer.abort(error).catch(() => undefined);
-    await collected.catch(() => undefined);
-    throw error;
+  const deflate = new Zlib({ level: COMPRESSION }, (data) => {
+    parts.push(...chunk("IDAT", data as Uint8Array<ArrayBuffer>));
+  });
+  const filter = new RowFilter(width);
+  let rows = 0;
+  for (const strip of strips) {
+    rows += strip.length / (width * BYTES);
+    if (!Number.isInteger(rows) || rows > height) break;
+    deflate.push(filter.apply(strip), rows === height);
   }
-  await collected;
+  if (rows !== height) throw new RangeError(`A PNG of ${String(height)} rows was given ${String(rows)}.`);
   parts.push(...chunk("IEND", new Uint8Array(0)));
   return new Blob(parts, { type: "image/png" });
-}
-
-async function collect(compressed: ReadableStream<Uint8Array<ArrayBuffer>>, parts: Uint8Array<ArrayBuffer>[]) {
-  const reader = compressed.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    parts.push(...chunk("IDAT", value));
-  }
 }
 
 /** Replaces each byte by its difference to what its neighbours let expect, which compresses better. */

@@ -46,7 +46,7 @@ async function answer(read: ReadPixels, size: Size, cut: Cut): Promise<Blob> {
   const zip = new ZipFile();
   for (const [i, mask] of masks.entries()) {
     const label = cut.objects[i]?.label ?? null;
-    if (mask.area > 0) await zip.add(cutOutName(cut.pictureName, label, i + 1), await cutPng(read, mask));
+    if (mask.area > 0) await zip.add(cutOutName(cut.pictureName, label, i + 1), cutPng(read, mask));
     reply({ kind: "progress", done: i + 1 });
   }
   return zip.finish();

@@ -29,11 +29,13 @@ export class PictureDecoder {
   readonly #model: Model;
   /** By the key of the step; the longest unused first. */
   readonly #steps = new Map<string, Remembered>();
+  readonly #memoryLimit: number;
   #bytes = 0;
   /** What was shown last; a click where the pointer rests is this one. */
   #shown: { key: string; remembered: Remembered } | null = null;
 
-  constructor(networks: EncodedPicture, frame: Frame, model: Model) {
+  constructor(networks: EncodedPicture, frame: Frame, model: Model, memoryLimit = MEMORY_LIMIT) {
+    this.#memoryLimit = memoryLimit;
     this.#networks = networks;
     this.#frame = frame;
     this.#model = model;
@@ -132,7 +134,7 @@ export class PictureDecoder {
     if (!this.#steps.delete(key)) this.#bytes += bytesOf(key, remembered);
     this.#steps.set(key, remembered);
     for (const [oldest, forgotten] of this.#steps) {
-      if (this.#bytes <= MEMORY_LIMIT || oldest === key) break;
+      if (this.#bytes <= this.#memoryLimit || oldest === key) break;
       this.#steps.delete(oldest);
       this.#bytes -= bytesOf(oldest, forgotten);
     }

@@ -9,6 +9,8 @@ export interface FeedOptions {
   decoder: Decoder;
   retryDelay: number;
   isDecoderReady(): boolean;
+  /** Fingerprint of the model whose decoder is loaded. */
+  model(): string | null;
   document(picture: number): PictureDocument | null;
   /** A picture's state is not what it was. */
   onChange(picture: number): void;
@@ -56,14 +58,15 @@ export class Feed {
 
   /** Go on, such as when the decoder has become ready or a picture's size known. */
   advance(): void {
-    const { document, isDecoderReady } = this.#options;
+    const { document, isDecoderReady, model } = this.#options;
     if (this.#feeding !== null || !isDecoderReady()) return;
     const { now, soon } = this.#wanted;
     const next = now.every((picture) => this.isReady(picture) || this.#failed.has(picture)) ? soon.slice(0, 1) : [];
     for (const picture of [...now, ...next]) {
       const size = document(picture)?.size;
       const embedding = this.#prefetch.embedding(picture);
-      if (size && embedding && !this.isReady(picture) && !this.#failed.has(picture)) {
+      const isFitting = embedding !== null && (embedding.model === null || embedding.model === model());
+      if (size && isFitting && !this.isReady(picture) && !this.#failed.has(picture)) {
         void this.#feed(picture, embedding.data, size);
         return;
       }

@@ -81,12 +81,6 @@ export class Opening {
     if (listed && desk.document?.id !== picture) this.#open(listed);
   }
 
-  /** Go on by some pictures in the list; at its ends nothing happens. */
-  step(by: number): void {
-    const next = this.neighbour(by);
-    if (next !== null) this.open(next);
-  }
-
   /** The picture that is some places further in the list. */
   neighbour(by: number): number | null {
     const { desk } = this.#options;

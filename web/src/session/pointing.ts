@@ -94,6 +94,12 @@ export class Pointing {
     if (this.#isShown) this.#show(null, null);
   }
 
+  /** Follow the pointer again, as the object for which the preview was kept is not awaited any more. */
+  unfreeze(): void {
+    this.#frozenFor = null;
+    this.refresh();
+  }
+
   /** Start anew with another picture. */
   reset(): void {
     this.#frozenFor = null;

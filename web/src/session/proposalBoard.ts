@@ -52,6 +52,7 @@ export class ProposalBoard {
 
   close(): void {
     clearTimeout(this.#idle);
+    this.#idle = undefined;
     this.#loading?.abort();
     this.#loading = null;
   }
@@ -62,6 +63,7 @@ export class ProposalBoard {
     const { tool, embedding } = desk.state.getState();
     if (this.#found || this.#loading || !this.#document) return;
     clearTimeout(this.#idle);
+    this.#idle = undefined;
     if (tool === "everything") void this.#load(this.#document);
     else if (embedding === "ready") {
       const document = this.#document;
@@ -85,6 +87,7 @@ export class ProposalBoard {
 
   pointAt(point: Point | null): void {
     const { state, outlines } = this.#options.desk;
+    if (this.#idle !== undefined) this.consider();
     const { tool, proposals, hoveredProposal } = state.getState();
     let hovered: string | null = null;
     if (tool === "everything" && proposals && outlines && point) {
@@ -148,6 +151,7 @@ export class ProposalBoard {
     const loading = new AbortController();
     const { signal } = loading;
     this.#loading = loading;
+    this.#idle = undefined;
     try {
       while (!this.#found) {
         const ask = () => api.proposals(document.id, WAIT_SECONDS, signal);

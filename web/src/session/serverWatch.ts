@@ -51,9 +51,14 @@ export class ServerWatch {
 
   /** The server did not answer something. */
   lost(): void {
-    if (this.#options.state.getState().serverLost) return;
-    this.#options.state.setState({ serverLost: true });
-    this.ask();
+    const { state, timing, signal } = this.#options;
+    if (state.getState().serverLost) return;
+    state.setState({ serverLost: true });
+    // Not at once, lest an answer that always breaks off be asked for without a pause.
+    void pause(timing.statusSoon, signal).then(
+      () => this.ask(),
+      () => undefined,
+    );
   }
 
   /** Take what the server says of the decoder's files, and load them if they are new. */
@@ -99,7 +104,6 @@ export class ServerWatch {
     if (this.#isLoading || this.#loaded === name || this.#attempts >= MOST_ATTEMPTS) return;
     const isOther = this.#loaded !== null;
     this.#isLoading = true;
-    this.#attempts++;
     try {
       const project: Project = await api.project(signal);
       if (!project.model || !project.decoder.files) return;
@@ -111,7 +115,7 @@ export class ServerWatch {
       onDecoder(isOther);
     } catch (error) {
       if (signal.aborted) return;
-      if (this.#attempts < MOST_ATTEMPTS) {
+      if (++this.#attempts < MOST_ATTEMPTS) {
         state.setState({ decoder: "preparing" });
       } else {
         state.setState({ decoder: "failed" });

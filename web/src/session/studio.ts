@@ -77,6 +77,7 @@ export class Studio {
       decoder,
       retryDelay: timing.connection,
       isDecoderReady: () => state.getState().decoder === "ready",
+      model: () => state.getState().project?.model?.fingerprint ?? null,
       document: (picture) => this.opening.document(picture),
       onChange: () => this.#pictureReady(),
       onFailure: (picture, error) => this.#pictureFailed(picture, error),
@@ -273,7 +274,7 @@ export class Studio {
     const picture = this.desk.document?.id;
     if (picture !== undefined) this.#memory?.rememberSelected(picture, selected);
     if (selected !== null && this.#queue.has(selected) && !this.desk.selected) this.pointing.freeze(selected);
-    else this.pointing.refresh();
+    else this.pointing.unfreeze();
     this.#publish();
     this.#askReadings();
   }

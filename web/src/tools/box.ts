@@ -14,8 +14,9 @@ export const boxTool: Tool = {
     },
     drop(session, picture, from, to) {
       const box = boxBetween(from, to, picture);
-      session.dragBox(null);
+      // In this order what was previewed stays until the mask is there.
       if (box) session.addBox(box);
+      session.dragBox(null);
       return box;
     },
     cancel: (session) => {

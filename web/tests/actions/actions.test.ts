@@ -72,7 +72,13 @@ describe("going through the list", () => {
 });
 
 it("goes round the readings backwards", () => {
-  const candidate = { counts: "", area: 0, bounds: [0, 0, 1, 1] as [number, number, number, number], score: 1, rings: [] };
+  const candidate = {
+    counts: "",
+    area: 0,
+    bounds: [0, 0, 1, 1] as [number, number, number, number],
+    score: 1,
+    rings: [],
+  };
   const readings = { object: "one", candidates: [candidate, candidate, candidate], chosen: 0 };
   const { context, given } = recordedContext({ readings });
   previousReading.run(context, "shift+g");

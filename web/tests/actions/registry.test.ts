@@ -115,10 +115,25 @@ it.each(ACTIONS.map((action) => [action.name, action] as const))("%s is describe
 it("offers nothing that needs a picture or an object where there is none", () => {
   const state = studioState({ picture: null, pictures: [] });
   const enabled = ACTIONS.filter((action) => action.enabled(state)).map(({ name }) => name);
-  for (const name of ["finish", "discard", "delete-object", "next-picture", "zoom-in", "copy-cut-out", "undo", "label-by-number"]) {
+  for (const name of [
+    "finish",
+    "discard",
+    "delete-object",
+    "next-picture",
+    "zoom-in",
+    "copy-cut-out",
+    "undo",
+    "label-by-number",
+  ]) {
     expect(enabled).not.toContain(name);
   }
   expect(enabled).toContain("help");
 });
 
-const candidate = { counts: "04", area: 4, bounds: [0, 0, 2, 2] as [number, number, number, number], score: 0.5, rings: [] };
+const candidate = {
+  counts: "04",
+  area: 4,
+  bounds: [0, 0, 2, 2] as [number, number, number, number],
+  score: 0.5,
+  rings: [],
+};

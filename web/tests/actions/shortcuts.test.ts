@@ -35,11 +35,14 @@ it("runs actions, wherever the focus is", () => {
   expect(recorded.given).toEqual([["setTool", "box"], ["finish"]]);
 });
 
-it.each(["<input>", '<input type="search">', "<textarea></textarea>", "<select></select>"])("leaves %s alone", (html) => {
-  type(add(html), { key: "b", code: "KeyB" });
-  type(add(html), { key: "Enter" });
-  expect(recorded.given).toEqual([]);
-});
+it.each(["<input>", '<input type="search">', "<textarea></textarea>", "<select></select>"])(
+  "leaves %s alone",
+  (html) => {
+    type(add(html), { key: "b", code: "KeyB" });
+    type(add(html), { key: "Enter" });
+    expect(recorded.given).toEqual([]);
+  },
+);
 
 it("works beside a field that takes no text", () => {
   type(add('<input type="checkbox">'), { key: "b", code: "KeyB" });

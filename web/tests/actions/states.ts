@@ -1,7 +1,9 @@
 import { createStore } from "zustand/vanilla";
 import type { ActionContext } from "../../src/actions/action";
+import type { CutOutCommands } from "../../src/actions/cutOutCommands";
 import { createPage, type Page } from "../../src/actions/page";
 import type { ObjectState, Picture } from "../../src/api/types";
+import type { StageControls } from "../../src/canvas/stageControls";
 import type { Session, StudioState } from "../../src/session/session";
 
 export function objectState(id: string, changes: Partial<ObjectState> = {}): ObjectState {
@@ -100,6 +102,14 @@ export function recordedContext(changes: Partial<StudioState> = {}): Recorded {
   const given: Given[] = [];
   const session = recorder<Session>(given, { state: createStore(() => studioState(changes)) });
   const page = createPage({ storage: null, prefersDark: () => false, width: 1440 });
-  const context: ActionContext = { session, page, stage: recorder(given, {}), cutOuts: recorder(given, {}) };
+  const stage = recorder<StageControls>(given, {
+    state: createStore(() => ({
+      viewport: { scale: 0.5, x: 0, y: 0 },
+      window: { width: 800, height: 600 },
+      picture: { width: 640, height: 480 },
+      fitted: true,
+    })),
+  });
+  const context: ActionContext = { session, page, stage, cutOuts: recorder<CutOutCommands>(given, {}) };
   return { context, session, page, given };
 }

@@ -21,16 +21,16 @@ async function chunks(png: Blob): Promise<Map<string, Buffer>> {
 }
 
 describe("a cut-out", () => {
-  it("of an empty mask is refused", async () => {
+  it("of an empty mask is refused", () => {
     const nothing = RunLengths.fromRuns([12], SIZE);
-    await expect(cutPng(() => new Uint8Array(0), nothing)).rejects.toThrow(CutOutError);
+    expect(() => cutPng(() => new Uint8Array(0), nothing)).toThrow(CutOutError);
   });
 
   it("reads only the mask's box of the picture, a strip at a time", async () => {
     const size = { width: 3000, height: 3000 };
     const mask = RunLengths.fromWindow(new Uint8Array(2000 * 1000).fill(1), [500, 1000, 2500, 2000], size);
     const asked: Bounds[] = [];
-    const png = await cutPng((bounds) => {
+    const png = cutPng((bounds) => {
       asked.push(bounds);
       return new Uint8Array(4 * (bounds[2] - bounds[0]) * (bounds[3] - bounds[1])).fill(7);
     }, mask);
@@ -43,21 +43,18 @@ describe("a cut-out", () => {
     expect(inflateSync(parts.get("IDAT") ?? Buffer.alloc(0))).toHaveLength(1000 * (4 * 2000 + 1));
   });
 
-  it("passes on what goes wrong with the picture", async () => {
+  it("passes on what goes wrong with the picture", () => {
     const mask = RunLengths.fromRuns([0, 12], SIZE);
     const read = (): Uint8Array => {
       throw new Error("the picture has gone");
     };
-    await expect(cutPng(read, mask)).rejects.toThrow("the picture has gone");
+    expect(() => cutPng(read, mask)).toThrow("the picture has gone");
   });
 });
 
 describe("a PNG", () => {
-  it.each([[[8]], [[16, 16]], [[13]]])(
-    "is not written with rows missing, too many or broken: %j bytes",
-    async (lengths) => {
-      const strips = lengths.map((length) => new Uint8Array(length));
-      await expect(encodePng(2, 3, strips)).rejects.toThrow(RangeError);
-    },
-  );
+  it.each([[[8]], [[16, 16]], [[13]]])("is not written with rows missing, too many or broken: %j bytes", (lengths) => {
+    const strips = lengths.map((length) => new Uint8Array(length));
+    expect(() => encodePng(2, 3, strips)).toThrow(RangeError);
+  });
 });

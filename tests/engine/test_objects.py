@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -225,3 +226,23 @@ def test_any_sequence_of_changes_is_as_a_plain_store_has_it(tmp_path_factory, te
             assert history == list(range(1, len(history) + 1))
         used = [state.label for _, state in plain.log if state.label is not None]
         assert store.labels() == list(dict.fromkeys(used))
+
+
+def test_of_those_who_change_one_version_at_once_one_wins(store, picture, folder):
+    first = new_object()
+    store.apply(picture, [change(first)])
+    with Store.open(folder) as other:
+
+        def rename(number: int) -> list[ChangeResult]:
+            changes = [change(after(first, label=f"label {number}")), change(new_object(order=2.0 + number))]
+            return (store, other)[number % 2].apply(picture, changes)
+
+        with ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(rename, range(24)))
+    assert sorted(result[0].outcome.value for result in results) == ["conflict"] * 23 + ["stored"]
+    assert all(result[1].outcome is Outcome.STORED for result in results)
+    current, *others = store.objects(picture)
+    winner = next(number for number, result in enumerate(results) if result[0].outcome is Outcome.STORED)
+    assert current == after(first, label=f"label {winner}")
+    assert all(result[0].current == current for result in results if result[0].outcome is Outcome.CONFLICT)
+    assert len(others) == 24

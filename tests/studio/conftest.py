@@ -24,6 +24,16 @@ SIZE = (60, 80)
 Serve = Callable[[ServedProject], httpx2.Client]
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the decoder is kept: one place for all processes of a test run, so that it is made once."""
+    place = tmp_path_factory.getbasetemp()
+    # pytest-xdist gives each process a folder in that of the run.
+    if place.name.startswith("popen-"):
+        place = place.parent
+    return place / "anymask-home"
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder with 1.png to 4.png, and a text file."""

@@ -14,6 +14,7 @@ from anymask.draw.palette import PALETTE
 from anymask.engine.annotation import Change, ObjectState, Source, Status
 from anymask.engine.change_checks import NotStorable, canonical_counts
 from anymask.engine.label_names import LABEL_LENGTH, clean_label
+from anymask.engine.pictures import Picture
 from anymask.errors import AnymaskError
 from anymask.formats.annotated import AnnotatedImage
 
@@ -103,8 +104,7 @@ def in_batches(images: Iterable[AnnotatedImage], masks: int, most_images: int) -
 
 def new_changes(
     project: UUID,
-    picture: int,
-    size: tuple[int, int],
+    picture: Picture,
     image: AnnotatedImage,
     objects: Sequence[ObjectState],
     now: datetime,
@@ -116,17 +116,20 @@ def new_changes(
 
     Args:
         project: the project's id.
-        picture: the picture's.
-        size: its (height, width).
+        picture: where the masks go.
         image: the masks.
         objects: all objects that the picture has.
         now: the time.
         summary: where those that are known, or that cannot be taken, are noted.
     """
-    if image.masks.size != size:
+    if picture.size is None:
+        summary.leave_out(f"{image.name}: {picture.error}")
+        return []
+    if image.masks.size != picture.size:
         height, width = image.masks.size
         summary.leave_out(
-            f"{image.name}: its masks are for {width} x {height} pixels, the picture has {size[1]} x {size[0]}"
+            f"{image.name}: its masks are for {width} x {height} pixels, "
+            f"the picture has {picture.width} x {picture.height}"
         )
         return []
     present = [one for one in objects if one.status is Status.PRESENT]
@@ -142,7 +145,7 @@ def new_changes(
         if label is not None and len(label) > LABEL_LENGTH:
             label = label[:LABEL_LENGTH].rstrip()
             summary.leave_out(f"{image.name}: a label of more than {LABEL_LENGTH} characters was cut to {label!r}")
-        identity = uuid5(project, f"{picture}\n{label or ''}\n{counts}")
+        identity = uuid5(project, f"{picture.id}\n{label or ''}\n{counts}")
         if identity in taken or (counts, label) in looks:
             summary.known += 1
             continue

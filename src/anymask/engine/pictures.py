@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from anymask.engine.annotation import Status
@@ -230,8 +230,8 @@ def _pictures() -> Select[Any]:
 
 def _listed() -> ColumnElement[bool]:
     """Those that are there, and those whose objects would otherwise be out of sight."""
-    has_objects = exists().where(ObjectRow.picture_id == PictureRow.id, ObjectRow.status == Status.PRESENT.value)
-    return or_(PictureRow.missing_since.is_(None), has_objects)
+    present = select(literal(1)).where(ObjectRow.picture_id == PictureRow.id, ObjectRow.status == Status.PRESENT.value)
+    return or_(PictureRow.missing_since.is_(None), present.exists())
 
 
 def _picture(row: Row[Any]) -> Picture:

@@ -281,25 +281,18 @@ class Store:
         return summary
 
     def _import(self, batch: Sequence[AnnotatedImage], names: PictureNames, summary: ImportSummary) -> None:
-        placed: list[tuple[int, AnnotatedImage]] = []
-        for image in batch:
-            picture = names.find(image.name)
-            if picture is None:
-                summary.other_images += 1
-                continue
-            try:
-                self._known_size(picture)
-            except UnreadablePictureError as error:
-                summary.leave_out(f"{image.name}: {error}")
-            else:
-                placed.append((picture, image))
+        placed = [(image, picture) for image in batch if (picture := names.find(image.name)) is not None]
+        summary.other_images += len(batch) - len(placed)
+        wanted = {picture for _, picture in placed}
+        with self._database.reading() as session:
+            known = pictures.some(session, wanted)
+        self._measure([picture.id for picture in known.values() if picture.size is None])
         now = _now()
         with self._database.writing() as session:
-            known = pictures.some(session, {picture for picture, _ in placed})
-            before = {picture: objects.of_picture(session, picture) for picture in known}
-            for picture, image in placed:
-                size = known[picture].size or image.masks.size
-                changes = new_changes(self._project, picture, size, image, before[picture], now, summary)
+            known = pictures.some(session, wanted)
+            before = {picture: objects.of_picture(session, picture) for picture in wanted}
+            for image, picture in placed:
+                changes = new_changes(self._project, known[picture], image, before[picture], now, summary)
                 results = objects.apply(session, picture, changes, changes, now, None)
                 summary.masks += sum(result.outcome is Outcome.STORED for result in results)
                 before[picture] += [change.state for change in changes]

@@ -14,6 +14,7 @@ from anymask.formats.instances import IMAGE_SUFFIXES, DatasetError
 from anymask.formats.read_and_write import format_for_reading, read
 from anymask.formats.registry import FORMATS, find_format, format_for_writing
 from anymask.studio.archives import extract, pack
+from anymask.studio.errors import StudioError
 from anymask.studio.messages import FormatChoice, Imported
 
 _REASONS_SHOWN = 50
@@ -121,6 +122,24 @@ def import_file(store: Store, path: Path, format_name: str | None, work: Path) -
         other_images=summary.other_images,
         reasons=_first([*reasons, *summary.reasons]),
     )
+
+
+def import_upload(store: Store, path: Path, format_name: str | None, work: Path) -> Imported:
+    """Read an uploaded file as :func:`import_file` does, and say nothing of the folders that it lies in meanwhile.
+
+    Raises:
+        StudioError: there is nothing that can be read.
+        AnymaskError: a package is missing, or the store cannot take it.
+    """
+
+    def plainly(text: str) -> str:
+        return text.replace(f"{work}/", "").replace(f"{path.parent}/", "").replace(str(work), path.name)
+
+    try:
+        done = import_file(store, path, format_name, work)
+    except (DatasetError, FormatError, StudioError) as error:
+        raise StudioError(plainly(str(error))) from error
+    return done.model_copy(update={"reasons": [plainly(reason) for reason in done.reasons]})
 
 
 def _content(folder: Path, format_name: str | None) -> Path:

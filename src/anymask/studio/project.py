@@ -60,6 +60,7 @@ class ServedProject:
         self.cache = DiskCache(home / "pictures", cache_bytes)
         self.decoder = DecoderFiles(model.name, home / "decoders")
         self.encoder = BackgroundEncoder(self.file, self.cache)
+        self._loader = threading.Thread(target=self._load, name="model", daemon=True)
         self._names: dict[int, str] = {}
         self._order: list[int] = []
         self._looking = threading.Lock()
@@ -69,19 +70,25 @@ class ServedProject:
 
     def start(self) -> None:
         """Load the model and begin to work in the background; returns at once."""
-        threading.Thread(target=self._load, name="model", daemon=True).start()
+        self._loader.start()
 
     def close(self, timeout: float = 2.0) -> bool:
         """End the work in the background; tells whether it has ended before so many seconds had passed."""
         self.is_closing = True
         self.decoder.close()
-        return self.encoder.close(timeout)
+        started = time.monotonic()
+        ended = self.encoder.close(timeout)
+        if self._loader.is_alive():
+            self._loader.join(max(0.0, timeout - (time.monotonic() - started)))
+        return ended and not self._loader.is_alive()
 
     def _load(self) -> None:
         try:
             segmenter = self.model.load()
         except AnymaskError as error:
             self.decoder.fail(str(error))
+            return
+        if self.is_closing:
             return
         # Without a decoder the page can do nothing, so that it comes before what nobody waits for.
         self.encoder.hold(True)

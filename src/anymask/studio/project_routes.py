@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 
 from anymask.studio.answers import FOR_THIS_PROJECT, PROBLEMS, Served
 from anymask.studio.errors import NotHereError, StudioError
-from anymask.studio.exchange import export_to_download, format_choices, import_file, safe_upload_name
+from anymask.studio.exchange import export_to_download, format_choices, import_upload, safe_upload_name
 from anymask.studio.messages import FormatChoice, Imported, Labels, Project, ServerStatus
 
 router = APIRouter(prefix="/api", responses=PROBLEMS)
@@ -94,7 +94,7 @@ async def import_masks(
         if path.stat().st_size == 0:
             raise StudioError(f"{name} is empty: choose another file")
         (folder / "unpacked").mkdir()
-        return await run_in_threadpool(import_file, project.store, path, format, folder / "unpacked")
+        return await run_in_threadpool(import_upload, project.store, path, format, folder / "unpacked")
     finally:
         await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,16 +26,6 @@ def pytest_runtest_setup() -> None:
         pytest.skip("there is no Chromium: apt-get install chromium, or set ANYMASK_CHROMIUM to the path of one")
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the decoder is kept: one place for all processes of a test run, so that it is made once."""
-    place = tmp_path_factory.getbasetemp()
-    # pytest-xdist gives each process a folder in that of the run.
-    if place.name.startswith("popen-"):
-        place = place.parent
-    return place / "anymask-home"
-
-
 @pytest.fixture(scope="module")
 def pictures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of scikit-image's photographs, as many copies of each as the file's ``COPIES`` says.
@@ -52,6 +44,9 @@ def pictures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def server(pictures: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(pictures, home, tmp_path_factory.mktemp("log") / "server.log")
     server.start()
+    # Made once in a test run; on a busy computer that takes a while.
+    while server.get("/api/status")["decoder"]["state"] == "preparing":
+        time.sleep(0.2)
     yield server
     server.kill()
 

@@ -3,7 +3,8 @@ import type { Action } from "./action";
 
 export const acceptAllProposals: Action = {
   name: "accept-all",
-  label: "Accept all masks that are proposed",
+  label: "Accept all",
+  hint: "All masks that the everything tool shows become objects.",
   keys: ["shift+a"],
   icon: CheckCheck,
   group: "Objects",

@@ -1,6 +1,11 @@
 import { Hash } from "lucide-react";
 import { hasPicture, type Action } from "./action";
 
+function countText(labels: number): string {
+  if (labels === 0) return "there are no labels yet";
+  return labels === 1 ? "there is only 1" : `there are only ${String(labels)}`;
+}
+
 export const labelByNumber: Action = {
   name: "label-by-number",
   label: "Label the object by its number",
@@ -14,8 +19,10 @@ export const labelByNumber: Action = {
     const { labels, selected } = session.state.getState();
     const label = labels[Number(key) - 1];
     if (label === undefined) {
-      const there = labels.length === 0 ? "there are no labels yet" : `there are only ${String(labels.length)}`;
-      session.notify("info", `No label has the number ${String(key)}: ${there}. Press L to type one.`);
+      session.notify(
+        "info",
+        `No label has the number ${String(key)}: ${countText(labels.length)}. Press L to type one.`,
+      );
     } else if (selected === null) {
       session.setStickyLabel(label);
     } else {

@@ -769,6 +769,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -818,6 +827,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -888,6 +906,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -937,6 +964,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1000,6 +1036,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1075,6 +1120,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -1127,6 +1181,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1193,6 +1256,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -1244,6 +1316,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1316,6 +1397,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -1374,6 +1464,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1451,6 +1550,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Not yet, or not now. */
             503: {
                 headers: {
@@ -1505,6 +1613,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1570,6 +1687,15 @@ export interface operations {
             };
             /** @description The request cannot be carried out as it is. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -31,27 +31,27 @@ function coarsenRing(ring: Float32Array, grid: number): Float32Array {
   const kept = new Float32Array(ring.length);
   let length = 0;
   for (let i = 0; i + 1 < ring.length; i += 2) {
-    const x = Math.round((ring[i] ?? 0) / grid) * grid;
-    const y = Math.round((ring[i + 1] ?? 0) / grid) * grid;
-    length = append(kept, length, x, y);
+    kept[length] = Math.round((ring[i] ?? 0) / grid) * grid;
+    kept[length + 1] = Math.round((ring[i + 1] ?? 0) / grid) * grid;
+    length = withoutStraight(kept, length);
   }
-  // The ring is closed: its end may fall together, or lie on a line, with its beginning.
-  while (length >= 6 && isStraight(kept, length - 4, length - 2, 0)) length -= 2;
+  // The ring is closed: its end may lie on a line with its beginning.
   let start = 0;
-  while (length - start >= 6 && isStraight(kept, length - 2, start, start + 2)) start += 2;
-  return kept.slice(start, length);
+  for (;;) {
+    if (length - start >= 6 && isStraight(kept, length - 4, length - 2, start)) length -= 2;
+    else if (length - start >= 6 && isStraight(kept, length - 2, start, start + 2)) start += 2;
+    else return kept.slice(start, length);
+  }
 }
 
-function append(points: Float32Array, length: number, x: number, y: number): number {
+/** Length of the points up to that at `last`, once those before it that lie on a line with it are dropped. */
+function withoutStraight(points: Float32Array, last: number): number {
+  const [x, y] = [points[last] ?? 0, points[last + 1] ?? 0];
+  let length = last;
+  while (length >= 4 && isStraight(points, length - 4, length - 2, last)) length -= 2;
   if (length >= 2 && points[length - 2] === x && points[length - 1] === y) return length;
   points[length] = x;
   points[length + 1] = y;
-  if (length >= 4 && isStraight(points, length - 4, length - 2, length)) {
-    points[length - 2] = x;
-    points[length - 1] = y;
-    // Going back on itself may have led to the point before.
-    return points[length - 4] === x && points[length - 3] === y ? length - 2 : length;
-  }
   return length + 2;
 }
 

@@ -6,7 +6,7 @@ export type CursorName = "arrow" | "point" | "cross" | "plus" | "minus" | "open-
 
 /** What the pointer looks like, so that it tells what pressing would do. */
 export function cursorFor(
-  state: Pick<StudioState, "tool" | "hoveredProposal" | "selected">,
+  state: Pick<StudioState, "tool" | "hoveredProposal">,
   marked: Marked,
   pointer: { pans: boolean; busy: boolean; inverted: boolean },
 ): CursorName {

@@ -123,7 +123,7 @@ export function listenToPointer(root: HTMLElement, session: Session, stage: Stag
       return;
     }
     // A button that has the focus since it was clicked shall not be pressed while the pointer is at work on the stage.
-    if (isTextField(event.target) || !(root.matches(":hover") || root === document.activeElement)) return;
+    if (isTextField(event.target) || !root.matches(":hover")) return;
     event.preventDefault();
     if (!event.repeat) gestures.space(true);
   }

@@ -7,6 +7,7 @@ import { Hint } from "./Hint";
 import { Notices } from "./Notices";
 import { ObjectsPanel } from "./ObjectsPanel";
 import { PicturesPanel } from "./PicturesPanel";
+import { ProposalsBar } from "./ProposalsBar";
 import { Readings } from "./Readings";
 import { Stage } from "./Stage";
 import { StartScreen } from "./StartScreen";
@@ -37,6 +38,7 @@ export function App({ stage }: { stage: StageViewport }) {
         <StartScreen />
         <Hint />
         <Readings />
+        <ProposalsBar />
         <Notices />
       </main>
       <ObjectsPanel />

@@ -30,6 +30,10 @@ function Palette({ object, anchor, onClose }: PaletteProps) {
         left: Math.min(anchor.left, window.innerWidth - 190),
         top: Math.min(anchor.bottom + 4, window.innerHeight - 120),
       }}
+      onKeyDown={(event) => {
+        // Escape closes the palette, and means nothing else here.
+        event.stopPropagation();
+      }}
       onToggle={(event) => {
         if (event.newState === "closed") onClose();
       }}

@@ -13,7 +13,10 @@ interface Props {
   footer?: ReactNode;
 }
 
-/** A dialog over the page. The browser keeps the focus in it, and gives it back. */
+/**
+ * A dialog over the page. The browser keeps the focus in it, and gives it back. It begins at what has the attribute
+ * `data-focused`.
+ */
 export function Dialog({ title, testId, wide = false, onClose, onKeyDown, children, footer }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -22,6 +25,7 @@ export function Dialog({ title, testId, wide = false, onClose, onKeyDown, childr
     const element = dialog.current;
     if (element === null) return;
     element.showModal();
+    (element.querySelector<HTMLElement>("[data-focused]") ?? element).focus();
     return () => {
       element.close();
     };
@@ -34,6 +38,7 @@ export function Dialog({ title, testId, wide = false, onClose, onKeyDown, childr
       data-testid={testId}
       data-wide={wide}
       aria-labelledby={id}
+      tabIndex={-1}
       onCancel={(event) => {
         event.preventDefault();
         onClose();

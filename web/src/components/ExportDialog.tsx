@@ -115,8 +115,8 @@ export function ExportDialog() {
           <select
             className={form.select}
             data-testid="export-format"
+            data-focused
             value={format?.name ?? ""}
-            disabled={formats === null}
             onChange={(event) => {
               setWanted(event.target.value);
             }}

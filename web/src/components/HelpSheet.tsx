@@ -21,7 +21,10 @@ export function HelpSheet() {
       wide
       onClose={page.closeDialog}
       onKeyDown={(event) => {
-        if (event.key === "?") page.closeDialog();
+        if (event.key !== "?") return;
+        // Else the same key press would open it again.
+        event.preventDefault();
+        page.closeDialog();
       }}
     >
       <div className={styles.columns}>

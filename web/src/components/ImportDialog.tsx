@@ -79,7 +79,9 @@ export function ImportDialog() {
             <span className={form.name}>File</span>
             <input
               type="file"
+              className={form.file}
               data-testid="import-file"
+              data-focused
               onChange={(event) => {
                 setChosen(event.target.files?.[0] ?? null);
                 setFailure(null);

@@ -135,6 +135,7 @@ export function LabelsDialog() {
           <input
             className={form.text}
             data-testid="new-label"
+            data-focused
             aria-label="New label"
             placeholder="New label"
             maxLength={200}

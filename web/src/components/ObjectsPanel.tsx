@@ -33,7 +33,7 @@ function ObjectList() {
       tabIndex={0}
     >
       <div role="presentation" style={{ height: objects.length * ROW_HEIGHT }}>
-        <div role="rowgroup" style={{ transform: `translateY(${String(first * ROW_HEIGHT)}px)` }}>
+        <div role="rowgroup" style={{ paddingTop: first * ROW_HEIGHT }}>
           {objects.slice(first, last).map((object, place) => (
             <ObjectRow
               key={object.id}

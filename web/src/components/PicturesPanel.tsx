@@ -39,7 +39,7 @@ function PictureList({ pictures }: { pictures: readonly Picture[] }) {
       onKeyDown={onKeyDown}
     >
       <div role="presentation" style={{ height: pictures.length * ROW_HEIGHT }}>
-        <div role="presentation" style={{ transform: `translateY(${String(first * ROW_HEIGHT)}px)` }}>
+        <div role="presentation" style={{ paddingTop: first * ROW_HEIGHT }}>
           {pictures.slice(first, last).map((picture, place) => (
             <PictureRow
               key={picture.id}

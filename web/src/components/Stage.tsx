@@ -53,7 +53,6 @@ export function Stage({ session, stage, api }: StageProps) {
         data-testid="stage"
         role="application"
         aria-label={picture ? `Picture ${picture.name}` : "No picture"}
-        tabIndex={0}
       >
         <div ref={pictureLayer} className={styles.picture}>
           {picture && picture.error === null && (

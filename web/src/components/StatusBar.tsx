@@ -40,7 +40,7 @@ export function StatusBar() {
       data-server={serverLost ? "lost" : "there"}
     >
       {serverLost && <span className={styles.lost}>Server not reached, trying again…</span>}
-      <span>{encodingSaid}</span>
+      {encodingSaid !== "" && <span>{encodingSaid}</span>}
       <span data-kind={decoder === "failed" ? "bad" : undefined} title="What decodes masks in this page">
         {decoderSaid}
       </span>

@@ -30,12 +30,14 @@ export interface Answer {
 /**
  * The mask decoder, in a worker.
  *
- * Pictures are known to it by their number. Each call may be superseded by a newer one of the same method, and then
- * resolves to null, so that a moving pointer never piles up work: one call is computed, the newest waits.
+ * Pictures are known to it by their number. One call is computed at a time, clicks before what only shows something. A
+ * call of `hover` or `preview` that waits resolves to null when a newer one comes, so that a moving pointer never piles
+ * up work; one of `answer` does when the same prompts with more clicks come, and never else. What cannot be computed
+ * rejects with a DecoderError, whose message is a sentence for the person.
  */
 export interface Decoder {
   load(files: DecoderFiles, model: Model): Promise<Backend>;
-  /** Take a picture's embedding (float16, as served). A few pictures are kept, the longest unused goes. */
+  /** Take a picture's embedding (float16, as served); it is copied. A few pictures are kept, the longest unused goes. */
   setPicture(picture: number, embedding: ArrayBuffer, size: Size): Promise<void>;
   hasPicture(picture: number): boolean;
   /** The best mask under the pointer. */

@@ -15,7 +15,10 @@ const MEMORY_LIMIT = 16 * 2 ** 20;
 interface Remembered {
   logits: Float32Array[];
   scores: number[];
-  /** The masks at the picture's size, from the smallest to the largest, each with its place in the network's order. */
+  /**
+   * The masks at the picture's size, from the smallest to the largest and equal ones best first, each with its place in
+   * the network's order.
+   */
   candidates: { index: number; candidate: Candidate }[] | null;
 }
 
@@ -116,7 +119,7 @@ export class PictureDecoder {
   #candidates(remembered: Remembered): NonNullable<Remembered["candidates"]> {
     return (remembered.candidates ??= remembered.logits
       .map((logits, index) => ({ index, candidate: this.#restore(logits, remembered.scores[index] ?? 0) }))
-      .sort((a, b) => a.candidate.area - b.candidate.area));
+      .sort(({ candidate: a }, { candidate: b }) => a.area - b.area || b.score - a.score));
   }
 
   #restore(logits: Float32Array, score: number): Candidate {

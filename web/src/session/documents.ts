@@ -4,6 +4,10 @@ import { findObject, presentObjects, sameContent, sortObjects, type Objects } fr
 import type { Size } from "../geometry/shapes";
 import type { Waiting } from "../sync/outbox";
 
+export function sizeOf({ width, height }: Picture): Size | null {
+  return width === null || height === null ? null : { width, height };
+}
+
 /** One picture as this page knows it. What it holds is replaced, never changed. */
 export class PictureDocument {
   objects: Objects = [];
@@ -21,8 +25,7 @@ export class PictureDocument {
 
   /** Width and height, as soon as they are known. */
   get size(): Size | null {
-    const { width, height } = this.picture;
-    return width === null || height === null ? null : { width, height };
+    return sizeOf(this.picture);
   }
 
   /**

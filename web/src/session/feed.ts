@@ -1,7 +1,7 @@
 import type { Api } from "../api/client";
 import type { Decoder } from "../decoder/decoder";
+import type { Size } from "../geometry/shapes";
 import { Prefetch, type Wanted } from "../sync/prefetch";
-import type { PictureDocument } from "./documents";
 import type { EmbeddingState } from "./session";
 
 export interface FeedOptions {
@@ -11,7 +11,10 @@ export interface FeedOptions {
   isDecoderReady(): boolean;
   /** Fingerprint of the model whose decoder is loaded. */
   model(): string | null;
-  document(picture: number): PictureDocument | null;
+  /** A picture's size, as soon as it is known. */
+  size(picture: number): Size | null;
+  /** Somebody needs to know a picture's size. */
+  onSizeNeeded(picture: number): void;
   /** A picture's state is not what it was. */
   onChange(picture: number): void;
   onFailure(picture: number, error: unknown): void;
@@ -58,13 +61,14 @@ export class Feed {
 
   /** Go on, such as when the decoder has become ready or a picture's size known. */
   advance(): void {
-    const { document, isDecoderReady, model } = this.#options;
+    const { isDecoderReady, model } = this.#options;
     if (this.#feeding !== null || !isDecoderReady()) return;
     const { now, soon } = this.#wanted;
     const next = now.every((picture) => this.isReady(picture) || this.#failed.has(picture)) ? soon.slice(0, 1) : [];
     for (const picture of [...now, ...next]) {
-      const size = document(picture)?.size;
+      const size = this.#options.size(picture);
       const embedding = this.#prefetch.embedding(picture);
+      if (!size && embedding) this.#options.onSizeNeeded(picture);
       const isFitting = embedding !== null && (embedding.model === null || embedding.model === model());
       if (size && isFitting && !this.isReady(picture) && !this.#failed.has(picture)) {
         void this.#feed(picture, embedding.data, size);
@@ -84,11 +88,10 @@ export class Feed {
     this.#prefetch.close();
   }
 
-  async #feed(picture: number, data: ArrayBuffer, size: { width: number; height: number }): Promise<void> {
+  async #feed(picture: number, data: ArrayBuffer, size: Size): Promise<void> {
     this.#feeding = picture;
     try {
-      // The decoder may take the memory over.
-      await this.#options.decoder.setPicture(picture, data.slice(0), size);
+      await this.#options.decoder.setPicture(picture, data, size);
     } catch (error) {
       this.#fail(picture, error);
     }

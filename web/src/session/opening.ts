@@ -1,9 +1,10 @@
 import { ApiError, type Api } from "../api/client";
 import { untilReached } from "../api/patience";
 import type { Picture } from "../api/types";
+import type { Size } from "../geometry/shapes";
 import type { Outbox } from "../sync/outbox";
 import type { Desk } from "./desk";
-import { Documents, type PictureDocument } from "./documents";
+import { Documents, sizeOf, type PictureDocument } from "./documents";
 import type { Notices } from "./notices";
 import type { Timing } from "./timing";
 
@@ -20,6 +21,8 @@ export interface OpeningOptions {
   onOpen(document: PictureDocument): void;
   /** A picture's objects have come, or have come again. */
   onObjects(document: PictureDocument): void;
+  /** The size of a picture that is not open is known now. */
+  onSize(): void;
 }
 
 const PAGE = 1000;
@@ -29,6 +32,8 @@ const PATIENCE = 4;
 export class Opening {
   readonly #options: OpeningOptions;
   readonly #documents = new Documents();
+  /** Pictures whose size was asked for. */
+  readonly #looked = new Set<number>();
   readonly #refreshing = new Map<PictureDocument, Promise<void>>();
 
   constructor(options: OpeningOptions) {
@@ -87,6 +92,31 @@ export class Opening {
     const { pictures } = desk.state.getState();
     const index = pictures.findIndex(({ id }) => id === desk.document?.id);
     return index < 0 ? null : (pictures[index + by]?.id ?? null);
+  }
+
+  /** A picture's size, as far as the list tells it. */
+  size(picture: number): Size | null {
+    const { pictures } = this.#options.desk.state.getState();
+    const listed = this.#documents.get(picture)?.picture ?? pictures.find(({ id }) => id === picture);
+    return listed ? sizeOf(listed) : null;
+  }
+
+  /** Look whether the server knows a picture's size by now; asked once for each. */
+  async learnSize(picture: number): Promise<void> {
+    const { api, desk, signal, onSize } = this.#options;
+    const index = desk.state.getState().pictures.findIndex(({ id }) => id === picture);
+    if (index < 0 || this.#looked.has(picture)) return;
+    this.#looked.add(picture);
+    try {
+      const [found] = (await api.pictures(index, 1, signal)).pictures;
+      const { pictures } = desk.state.getState();
+      if (found?.id === picture && pictures[index]?.id === picture) {
+        desk.state.setState({ pictures: pictures.with(index, this.#known(found)) });
+        onSize();
+      }
+    } catch {
+      // It is known at the latest when the picture is opened.
+    }
   }
 
   /** Read a picture's objects again; one that was not opened is read when it is. */

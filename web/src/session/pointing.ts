@@ -61,7 +61,7 @@ export class Pointing {
     if (inside) void this.#ask(box, () => decoder.preview(picture, boxPrompts(inside)));
   }
 
-  /** Show what belongs to where the pointer is, such as when a tool was chosen or an embedding has come. */
+  /** Show what belongs to where the pointer is, such as when another tool was chosen. */
   refresh(): void {
     const { desk, decoder } = this.#options;
     if (this.#frozenFor !== null || this.#dragged !== null) return;
@@ -71,6 +71,11 @@ export class Pointing {
     else if (desk.document?.size && isInside(point, desk.document.size)) {
       void this.#ask(point, () => decoder.hover(picture, point));
     } else this.clear();
+  }
+
+  /** Show what is under the pointer if nothing is shown, such as when an embedding has come. */
+  start(): void {
+    if (!this.#isShown) this.refresh();
   }
 
   /** Keep the preview as it is until an object's first answer has come. */

@@ -33,7 +33,7 @@ export interface PromptEdit {
 export interface PromptQueueOptions {
   decoder: Decoder;
   recorder: Recorder;
-  /** Whether the decoder can answer for a picture, and the picture's objects are known. */
+  /** Whether the decoder can answer for a picture. */
   isReady(document: PictureDocument): boolean;
   /** Fingerprint of the model that answers. */
   model(): string;
@@ -175,16 +175,18 @@ export class PromptQueue {
     if (answer && now?.prompts === asked.prompts) this.#options.onAnswer(document, now, answer);
   }
 
-  #blank({ objects }: PictureDocument): Omit<Content, "counts" | "prompts" | "score" | "source" | "model"> {
+  /** What a new object is before anything is said of it. */
+  #blank(document: PictureDocument): Omit<Content, "counts" | "prompts" | "score" | "source" | "model"> {
+    const present = presentObjects(document.objects);
+    // Objects that have not come yet are known by their number only.
+    const unknown = Math.max(0, document.picture.objects - present.length);
+    const colors = [...present.map((object) => object.color), ...Array.from({ length: unknown }, (_, i) => i)];
     return {
       status: "present",
       label: null,
-      color: nextColor(
-        presentObjects(objects).map((object) => object.color),
-        this.#options.colors(),
-      ),
+      color: nextColor(colors, this.#options.colors()),
       visible: true,
-      order: nextOrder(objects),
+      order: nextOrder(document.objects) + unknown,
       finished: false,
     };
   }

@@ -74,8 +74,10 @@ export class Recorder {
   #commit(document: PictureDocument, action: string, entries: readonly Entry[]): void {
     const at = new Date().toISOString();
     const states = entries.map((entry) => entry.after);
+    const before = presentObjects(document.objects).length;
     document.objects = putObjects(document.objects, states);
-    document.picture = { ...document.picture, objects: presentObjects(document.objects).length };
+    const added = presentObjects(document.objects).length - before;
+    document.picture = { ...document.picture, objects: document.picture.objects + added };
     document.epoch++;
     const changes = states.map((state) => ({ id: crypto.randomUUID(), at, action, state }));
     if (changes.length > 0) this.#options.save(document.id, changes);

@@ -71,6 +71,7 @@ export class Studio {
       isNeeded: (picture) => this.#queue.pictures.includes(picture),
       onOpen: (document) => this.#opened(document),
       onObjects: (document) => this.#objectsCame(document),
+      onSize: () => this.#feed.advance(),
     });
     this.#feed = new Feed({
       api,
@@ -78,14 +79,15 @@ export class Studio {
       retryDelay: timing.connection,
       isDecoderReady: () => state.getState().decoder === "ready",
       model: () => state.getState().project?.model?.fingerprint ?? null,
-      document: (picture) => this.opening.document(picture),
+      size: (picture) => this.opening.size(picture),
+      onSizeNeeded: (picture) => void this.opening.learnSize(picture),
       onChange: () => this.#pictureReady(),
       onFailure: (picture, error) => this.#pictureFailed(picture, error),
     });
     this.#queue = new PromptQueue({
       decoder,
       recorder,
-      isReady: (document) => document.isLoaded && this.#feed.isReady(document.id),
+      isReady: (document) => this.#feed.isReady(document.id),
       model: () => state.getState().project?.model?.fingerprint ?? "",
       colors,
       onChange: () => this.#queueChanged(),
@@ -237,7 +239,7 @@ export class Studio {
     this.#publish();
     this.#queue.advance();
     this.#askReadings();
-    this.pointing.refresh();
+    this.pointing.start();
     this.board.consider();
   }
 

@@ -27,7 +27,7 @@ describe("labels by number", () => {
   it("say so where there is no such label", () => {
     const { context, given } = recordedContext({ labels: ["cat"], selected: "two" });
     labelByNumber.run(context, "4");
-    expect(given).toEqual([["notify", "info", expect.stringMatching(/number 4.*only 1.*Press L/)]]);
+    expect(given).toEqual([["notify", "info", expect.stringMatching(/number 4: there is only 1\. Press L/)]]);
   });
 
   it("are taken away by 0 and Escape", () => {

@@ -8,6 +8,7 @@ import { ActionButton } from "../../src/components/ActionButton";
 import { HelpSheet } from "../../src/components/HelpSheet";
 import { ObjectsPanel } from "../../src/components/ObjectsPanel";
 import { PicturesPanel } from "../../src/components/PicturesPanel";
+import { ProposalsBar } from "../../src/components/ProposalsBar";
 import { Readings } from "../../src/components/Readings";
 import { StatusBar } from "../../src/components/StatusBar";
 import { ToolBar } from "../../src/components/ToolBar";
@@ -68,7 +69,7 @@ it("lists every action with all its keys in the help sheet, under its group", ()
   perform(() => {
     page.openDialog("help");
   });
-  key(root.querySelector("dialog") as HTMLElement, "?");
+  expect(key(root.querySelector("dialog") as HTMLElement, "?")).toBe(true);
   expect(page.state.getState().dialog).toBeNull();
 });
 
@@ -124,5 +125,19 @@ it("offers the readings of a click, with what the model promises of each", () =>
   click(byTestId("reading-2"));
   expect(given).toEqual([["chooseReading", 2]]);
   change({ readings: null });
+  expect(root.textContent).toBe("");
+});
+
+it("counts what is proposed while the everything tool is taken up, and accepts it all", () => {
+  const proposal = { id: "a", counts: "", score: 1, stability: 1, area: 1, point: [0, 0] as [number, number] };
+  const { root, byTestId, change, given } = renderStudio(<ProposalsBar />, { state: { proposals: [proposal] } });
+  expect(root.textContent).toBe("");
+  change({ tool: "everything" });
+  expect(byTestId("proposals").textContent).toContain("1 proposed");
+  click(byTestId("accept-all"));
+  expect(given).toEqual([["acceptAllProposals"]]);
+  change({ proposals: [] });
+  expect(byTestId("proposals").textContent).toBe("Nothing more is proposed here");
+  change({ proposals: null });
   expect(root.textContent).toBe("");
 });

@@ -73,9 +73,9 @@ describe("the hint", () => {
     expect(renderStudio(<Hint />).allByTestId("hint")).toHaveLength(0);
   });
 
-  it("says what one waits for", () => {
-    const { byTestId } = renderStudio(<Hint />, { state: { decoder: "preparing" } });
-    expect(byTestId("hint").textContent).toContain("Preparing the decoder, once for this model…");
+  it("says why nothing can be done, whoever knows how", () => {
+    const { root } = renderStudio(<Hint />, { state: { decoder: "failed", objects: [objectState("one")] } });
+    expect(root.querySelector("[role=alert]")?.textContent).toBe("The decoder could not be started; reload the page");
   });
 
   it("is silent over a picture that cannot be shown", () => {

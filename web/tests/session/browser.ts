@@ -80,7 +80,7 @@ export class FakeBrowser {
     });
     this.#open.add(session);
     session.start();
-    return new Tab(session, decoder, page);
+    return new Tab(server, session, decoder, page);
   }
 
   /** End it at once: what is not in its database is lost. */
@@ -109,6 +109,7 @@ export class FakeBrowser {
 /** The studio in one tab, with ways to wait for it. */
 export class Tab {
   constructor(
+    readonly server: FakeServer,
     readonly session: Session,
     readonly decoder: FakeDecoder,
     readonly page: FakePage,
@@ -127,8 +128,10 @@ export class Tab {
     throw new Error(`It never came to ${condition.toString()}: ${JSON.stringify(summary(this.state))}`);
   }
 
+  /** Wait until clicks are answered in the open picture. */
   ready(): Promise<StudioState> {
-    return this.until((state) => state.embedding === "ready");
+    const isOpening = (picture: number) => this.server.openRequests.has(`open ${picture}`);
+    return this.until(({ embedding, picture }) => embedding === "ready" && picture && !isOpening(picture.id));
   }
 
   /** Wait until nothing is being answered or saved. */
@@ -139,7 +142,8 @@ export class Tab {
   /** Open a picture and wait until clicks are answered there. */
   async go(picture: number): Promise<void> {
     this.session.openPicture(picture);
-    await this.until((state) => state.picture?.id === picture && state.embedding === "ready");
+    await this.until((state) => state.picture?.id === picture);
+    await this.ready();
   }
 }
 

@@ -102,7 +102,11 @@ export class FakeServer {
     pictures: (offset, limit) =>
       this.#answer(`pictures ${offset}`, () => ({
         total: this.pictures.length,
-        pictures: this.pictures.slice(offset, offset + limit),
+        pictures: this.pictures.slice(offset, offset + limit).map((picture) => ({
+          ...picture,
+          ...(this.requests.some((request) => this.#showsSize(request, picture.id)) ? {} : { width: null, height: null }),
+          objects: this.present(picture.id).length,
+        })),
       })),
     openPicture: (id) =>
       this.#answer(`open ${id}`, async () => {
@@ -144,6 +148,11 @@ export class FakeServer {
     exportFile: () => Promise.reject(new Error("Not part of a session.")),
     importFile: () => Promise.reject(new Error("Not part of a session.")),
   };
+
+  /** Whether the server had to read a picture for a request. */
+  #showsSize(request: string, picture: number): boolean {
+    return request === `open ${picture}` || request.startsWith(`embedding ${picture} `);
+  }
 
   async #answer<T>(request: string, work: () => Promise<T> | T): Promise<T> {
     await Promise.resolve();

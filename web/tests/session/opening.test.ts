@@ -19,7 +19,7 @@ test("clicks before the embedding is there are kept, and answered when it is", a
   await tab.settled();
   expect(server.present(1)).toMatchObject([
     { finished: true, prompts: { clicks: [{}, {}] } },
-    { prompts: { box: [20] } },
+    { prompts: { box: [20, 10, 30, 20] } },
   ]);
   tab.session.undo();
   tab.session.undo();
@@ -216,4 +216,29 @@ test("labels are kept in the order that was given, also while the server is away
   server.isLost = false;
   await tab.until(() => server.labels.length === 3);
   expect(server.labels).toEqual(["car", "tree", "sky"]);
+});
+
+test("a slow or lost server does not keep clicks from being answered in the next picture", async () => {
+  const server = new FakeServer();
+  const browser = newBrowser();
+  const first = browser.open(server);
+  await first.go(2);
+  first.session.addBox([2, 2, 10, 10]);
+  await first.settled();
+  browser.kill();
+  const tab = browser.open(server);
+  await tab.go(1);
+  await tab.until(() => tab.decoder.hasPicture(2) && tab.state.pictures[1]?.objects === 1);
+  server.isLost = true;
+  tab.session.nextPicture();
+  tab.session.addBox([20, 10, 30, 20]);
+  await tab.until((state) => state.objects.length === 1);
+  expect(tab.state.objects[0]).toMatchObject({ order: 2, color: 1 });
+  expect(tab.state.picture?.objects).toBe(2);
+  server.isLost = false;
+  await tab.until((state) => state.objects.length === 2);
+  await tab.settled();
+  expect(server.present(2)).toEqual(tab.state.objects);
+  tab.session.undo();
+  expect(tab.state.objects).toMatchObject([{ order: 1 }]);
 });

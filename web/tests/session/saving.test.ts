@@ -57,6 +57,8 @@ test("after a visit that ended offline, objects that the server does not have ar
   const tab = await opened(browser, server);
   server.beforeStoring = () => Promise.reject(new NetworkError("lost"));
   const made = await draw(tab, 5);
+  await tab.until((state) => state.saving === "offline" && state.unsaved === 2);
+  await pass();
   browser.kill();
   const again = browser.open(server);
   await again.until((state) => state.objects.length > 0);
@@ -106,9 +108,13 @@ test("the page warns before it goes only while changes are nowhere but in it", a
   const warns = () => !tab.page.dispatchEvent(new Event("beforeunload", { cancelable: true }));
   expect(warns()).toBe(false);
   server.isLost = true;
+  const warnings: boolean[] = [];
+  tab.session.state.subscribe((state, before) => {
+    if (state.objects !== before.objects) warnings.push(warns());
+  });
   tab.session.addBox([5, 5, 20, 20]);
   await tab.until((state) => state.objects.length === 1);
-  expect(warns()).toBe(true);
+  expect(warnings).toEqual([true]);
   await tab.until((state) => state.saving === "offline");
   expect(warns()).toBe(false);
 });
@@ -209,7 +215,7 @@ test("another project at the same address gets nothing, and the changes stay", a
   server.project = "project-2";
   await draw(tab, 5);
   await tab.until((state) => state.saving === "failed");
-  expect(tab.state.notices.map((notice) => notice.text).join(" ")).toContain("Reload the page");
+  await tab.until((state) => state.notices.some(({ text }) => text.includes("Reload the page")));
   browser.kill();
   const other = browser.open(server);
   await other.ready();

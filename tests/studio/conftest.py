@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +27,12 @@ Serve = Callable[[ServedProject], httpx2.Client]
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the decoder is kept: one place for all processes of a test run, so that it is made once."""
+    """Where the decoder is kept: one place for all processes of a test run, so that it is made once.
+
+    ``ANYMASK_HOME``, where it is set, keeps it from one run to the next.
+    """
+    if given := os.environ.get("ANYMASK_HOME"):
+        return Path(given)
     place = tmp_path_factory.getbasetemp()
     # pytest-xdist gives each process a folder in that of the run.
     if place.name.startswith("popen-"):

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -164,9 +164,7 @@ class BackgroundEncoder:
 
     def encoded(self, pictures: Sequence[int]) -> int:
         """Count the pictures whose embedding is there."""
-        with self._changed:
-            names = [self._name(picture, Work.EMBEDDING) for picture in pictures]
-        return sum(name is not None and name in self._cache for name in names)
+        return sum(name in self._cache for name in self._all_names(pictures, [Work.EMBEDDING]))
 
     def _let_go(self, picture: int, work: Work) -> None:
         """Tell those who wait for something to look again."""
@@ -199,6 +197,14 @@ class BackgroundEncoder:
                 name = f"{file.key(weights, side, model.precision, _VERSION[work])}.{work}"
                 self._names[picture, work] = name
         return name
+
+    def _all_names(self, pictures: Iterable[int], works: Sequence[Work]) -> set[str]:
+        """Name results of many pictures, without keeping others waiting while files are looked at."""
+        names: set[str] = set()
+        for picture in pictures:
+            with self._changed:
+                names.update(name for work in works if (name := self._name(picture, work)) is not None)
+        return names
 
     def _is_settled(self, picture: int, work: Work) -> bool:
         name = self._name(picture, work)
@@ -241,8 +247,8 @@ class BackgroundEncoder:
             self._running = task
             self._stop.clear()
             self._set_reach()
-            needed = [self._name(one, work) for one in self._agenda.needed() for work in Work]
-        self._cache.keep({one for one in needed if one is not None})
+            needed = self._agenda.needed()
+        self._cache.keep(self._all_names(needed, list(Work)))
         return task, file, name
 
     def _next(self) -> Task | None:

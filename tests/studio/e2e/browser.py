@@ -99,7 +99,8 @@ class StudioPage:
         self.wait("state.embedding === 'ready' && state.decoder === 'ready'")
         picture = self.state("picture")["id"]
         expect(self.page.get_by_test_id("stage")).to_have_attribute("data-picture", str(picture))
-        self.until("document.querySelector('[data-testid=stage]').dataset.scale > 0")
+        shown = f"[data-testid=stage] img[data-state=shown][src*='/pictures/{picture}/']"
+        self.page.locator(shown).wait_for()
 
     def wait_until_saved(self) -> None:
         """Until all that was done is answered by the decoder and confirmed by the server."""

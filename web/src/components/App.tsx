@@ -23,11 +23,21 @@ function useTitle(): void {
   }, [name]);
 }
 
+/** A label that was being typed belongs to the picture that one leaves. */
+function useLabellingEnd(): void {
+  const { page } = useContextOfStudio();
+  const picture = useStudio((state) => state.picture?.id);
+  useEffect(() => {
+    page.stopLabelling();
+  }, [page, picture]);
+}
+
 /** The whole page: bars and panels around the stage. */
 export function App({ stage }: { stage: StageViewport }) {
   const { api, session } = useContextOfStudio();
   const picturesShown = usePage((state) => state.picturesShown);
   useTitle();
+  useLabellingEnd();
   return (
     <div className={styles.page} data-pictures={picturesShown}>
       <TopBar />

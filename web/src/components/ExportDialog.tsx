@@ -41,7 +41,7 @@ function Done({ name, losses }: { name: string; losses: readonly string[] }) {
       <p>{name} is in your downloads.</p>
       {losses.length > 0 && (
         <div className={form.field}>
-          <span className={form.name}>What this format cannot hold</span>
+          <span className={form.name}>What is not in it</span>
           <ul className={form.sentences} data-testid="export-losses">
             {losses.map((loss) => (
               <li key={loss}>{loss}</li>

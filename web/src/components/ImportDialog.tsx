@@ -42,11 +42,16 @@ export function ImportDialog() {
     if (file === null || project === undefined || busy) return;
     setBusy(true);
     setFailure(null);
+    // Closing the dialog does not take back what the server has begun; then a notice tells what became of it.
+    const isOpen = () => page.state.getState().dialog === "import";
     try {
-      setImported(await api.importFile(project, file, format || null));
+      const result = await api.importFile(project, file, format || null);
       session.reload();
+      if (isOpen()) setImported(result);
+      else session.notify("info", importedText(result));
     } catch (reason) {
-      setFailure(messageOf(reason));
+      if (isOpen()) setFailure(messageOf(reason));
+      else session.notify("error", messageOf(reason));
     }
     setBusy(false);
   }

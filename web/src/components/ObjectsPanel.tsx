@@ -1,6 +1,7 @@
 import { useEffect } from "react";
 import { OBJECT_BAR } from "../actions/registry";
 import { ActionButton } from "./ActionButton";
+import { LabelKeys } from "./LabelKeys";
 import { NewObjectsLabel } from "./NewObjectsLabel";
 import { ObjectRow } from "./ObjectRow";
 import styles from "./ObjectsPanel.module.css";
@@ -64,6 +65,7 @@ export function ObjectsPanel() {
       </header>
       <NewObjectsLabel />
       <ObjectList />
+      <LabelKeys />
       <footer className={styles.footer} role="toolbar" aria-label="Selected object">
         {OBJECT_BAR.map((action) => (
           <ActionButton key={action.name} action={action} side="above" />

@@ -3,7 +3,7 @@ import { NetworkError } from "../api/client";
 import { untilReached } from "../api/patience";
 import type { Change, Project } from "../api/types";
 import { findPresent } from "../annotation/objects";
-import { Sender } from "../sync/sender";
+import { Sender, type Settled } from "../sync/sender";
 import type { SessionOptions } from "./create";
 import { Desk } from "./desk";
 import type { PictureDocument } from "./documents";
@@ -185,7 +185,7 @@ export class Studio {
         this.state.setState({ saving, unsaved });
         if (saving === "offline") this.#watch.lost();
       },
-      onSettled: (picture, verdict) => this.#settled(picture, verdict),
+      onSettled: (picture, settled) => this.#settled(picture, settled),
       onNotice: (text) => this.notices.notify("warning", text),
     });
     tabs.onChange((message) => {
@@ -295,13 +295,10 @@ export class Studio {
     this.#feed.want({ now, soon });
   }
 
-  #settled(
-    picture: number,
-    { elsewhere, copies }: { elsewhere: readonly string[]; copies: ReadonlyMap<string, string> },
-  ) {
+  #settled(picture: number, { isOutdated, copies }: Settled): void {
     const document = this.opening.document(picture);
     if (document) document.epoch++;
-    if (elsewhere.length === 0) return;
+    if (!isOutdated) return;
     void this.opening.refresh(picture).then(() => {
       const { selected } = this.state.getState();
       const copy = copies.get(selected ?? "");

@@ -7,6 +7,13 @@ import type { Tabs } from "./tabs";
 /** "offline" where the server cannot be reached, "failed" where it answers but does not take changes; both try again. */
 export type Saving = "saved" | "saving" | "offline" | "failed";
 
+export interface Settled {
+  /** Objects of the picture are not what this page knows. */
+  isOutdated: boolean;
+  /** The object that keeps the page's mask beside one that was changed elsewhere, by the latter's id. */
+  copies: ReadonlyMap<string, string>;
+}
+
 export interface SenderOptions {
   api: Pick<Api, "sendChanges">;
   outbox: Outbox;
@@ -21,7 +28,7 @@ export interface SenderOptions {
   retryDelays: readonly number[];
   onReport(saving: Saving, unsaved: number): void;
   /** A picture's changes were answered. Called before `onReport` counts them as saved. */
-  onSettled(picture: number, verdict: Pick<Verdict, "elsewhere" | "copies">): void;
+  onSettled(picture: number, settled: Settled): void;
   onNotice(text: string): void;
 }
 
@@ -35,6 +42,9 @@ export class Sender {
   readonly #end = new AbortController();
   #saving: Saving = "saved";
   #unsaved = 0;
+  #added = 0;
+  /** Changes that were made here and not in another tab, or before the page was loaded. */
+  readonly #own = new Set<string>();
   #hasNews = true;
   #wakeUp: (() => void) | null = null;
   #isIdle = false;
@@ -50,6 +60,8 @@ export class Sender {
   /** Take changes of a picture over; they are counted as unsaved at once. */
   add(picture: number, changes: readonly Change[]): void {
     const { outbox, project } = this.#options;
+    for (const change of changes) this.#own.add(change.id);
+    this.#added += changes.length;
     this.#report(this.#saving === "saved" ? "saving" : this.#saving, this.#unsaved + changes.length);
     void outbox.add(project, picture, changes).then(() => this.#nudge());
   }
@@ -107,7 +119,7 @@ export class Sender {
     const batch = withinSize(await outbox.head(project, MOST_CHANGES));
     const picture = batch[0]?.picture;
     if (picture === undefined) {
-      const unsaved = await outbox.count(project);
+      const unsaved = await this.#count();
       this.#report(unsaved === 0 ? "saved" : "saving", unsaved);
       return false;
     }
@@ -116,11 +128,21 @@ export class Sender {
     let verdict: Verdict | undefined;
     await outbox.resolve(project, picture, (waiting) => (verdict = judge(waiting, results, colors)));
     if (!verdict || verdict.done.length === 0) throw new Error("The server's answer does not fit what was sent.");
-    this.#options.onSettled(picture, verdict);
+    const { elsewhere, copies, done } = verdict;
+    const isForeign = done.some(({ change }) => !this.#own.has(change.id));
+    for (const { change } of done) this.#own.delete(change.id);
+    this.#options.onSettled(picture, { isOutdated: isForeign || elsewhere.length > 0, copies });
     for (const notice of verdict.notices) this.#options.onNotice(notice);
     tabs.tell({ project, picture });
-    this.#report("saving", await outbox.count(project));
+    this.#report("saving", await this.#count());
     return true;
+  }
+
+  /** How many changes wait, those included that came while they were counted. */
+  async #count(): Promise<number> {
+    const before = this.#added;
+    const counted = await this.#options.outbox.count(this.#options.project);
+    return counted + this.#added - before;
   }
 
   async #send(picture: number, batch: readonly Waiting[]): Promise<ChangeResult[]> {

@@ -128,6 +128,22 @@ describe("importing", () => {
     expect(given).toEqual([]);
   });
 
+  it("goes on when the dialog is closed, and tells what became of it by a notice", async () => {
+    for (const [answer, kind, text] of [
+      [Promise.resolve(imported), "info", importedText(imported)],
+      [Promise.reject(new ApiError(422, "No masks.")), "error", "No masks."],
+    ] as const) {
+      const { byTestId, page, given } = renderStudio(<ImportDialog />, { api: { formats, importFile: () => answer } });
+      perform(() => {
+        page.importFile(new File(["x"], "masks.json"));
+      });
+      click(byTestId("import-start"));
+      perform(page.closeDialog);
+      await settle();
+      expect(given.at(-1)).toEqual(["notify", kind, text]);
+    }
+  });
+
   it.each([
     [{ masks: 1, known: 0, other_images: 0 }, "1 mask came in."],
     [{ masks: 0, known: 2, other_images: 1 }, "0 masks came in. 2 were here before. 1 image is not in this project."],

@@ -42,6 +42,24 @@ describe("the list of objects", () => {
   });
 });
 
+it("gives labels by a click as by their number keys, and shows which one is given", () => {
+  const labels = Array.from({ length: 11 }, (_, index) => `label ${String(index)}`);
+  const objects = [objectState("one", { label: "label 1" })];
+  const { byTestId, change, given } = renderStudio(<ObjectsPanel />, { state: { labels, objects, selected: "one" } });
+  const keys = () => [...byTestId("label-keys").querySelectorAll("button")];
+  const pressed = () => keys().filter((button) => button.getAttribute("aria-pressed") === "true");
+  expect(keys().map((button) => button.textContent)).toHaveLength(9);
+  expect(pressed().map((button) => button.textContent)).toEqual(["2label 1"]);
+  click(keys()[8] as HTMLElement);
+  change({ selected: null, stickyLabel: "label 4" });
+  expect(pressed().map((button) => button.textContent)).toEqual(["5label 4"]);
+  click(keys()[0] as HTMLElement);
+  expect(given).toEqual([
+    ["setLabel", "one", "label 8"],
+    ["setStickyLabel", "label 0"],
+  ]);
+});
+
 describe("typing a label", () => {
   const state = { objects: OBJECTS, labels: ["dog", "cat", "cattle"], selected: "two" };
 

@@ -139,8 +139,19 @@ export class Tab {
     return this.until((s) => s.waiting.length === 0 && !s.decoding && s.saving === "saved" && s.unsaved === 0);
   }
 
+  /** Whether the browser would ask before it closes the page. */
+  get warns(): boolean {
+    return !this.page.dispatchEvent(new Event("beforeunload", { cancelable: true }));
+  }
+
+  /** Wait until all changes are in the browser's database. */
+  kept(): Promise<StudioState> {
+    return this.until(() => !this.warns);
+  }
+
   /** Open a picture and wait until clicks are answered there. */
   async go(picture: number): Promise<void> {
+    await this.until(({ pictures }) => pictures.some(({ id }) => id === picture));
     this.session.openPicture(picture);
     await this.until((state) => state.picture?.id === picture);
     await this.ready();

@@ -1,4 +1,4 @@
-import type { Model, Prompts } from "../../src/api/types";
+import type { Prompts } from "../../src/api/types";
 import type { Answer, Backend, Candidate, Decoder, Preview } from "../../src/decoder/decoder";
 import { traceMask } from "../../src/geometry/contours";
 import { RunLengths } from "../../src/geometry/rle";
@@ -24,13 +24,13 @@ export class FakeDecoder implements Decoder {
     return open;
   }
 
-  load(_files: unknown, _model: Model): Promise<Backend> {
+  load(): Promise<Backend> {
     this.loads++;
     this.pictures.clear();
     return Promise.resolve("wasm");
   }
 
-  setPicture(picture: number, _embedding: ArrayBuffer, size: Size): Promise<void> {
+  setPicture(picture: number, _: ArrayBuffer, size: Size): Promise<void> {
     this.pictures.set(picture, size);
     return Promise.resolve();
   }

@@ -104,7 +104,9 @@ export class FakeServer {
         total: this.pictures.length,
         pictures: this.pictures.slice(offset, offset + limit).map((picture) => ({
           ...picture,
-          ...(this.requests.some((request) => this.#showsSize(request, picture.id)) ? {} : { width: null, height: null }),
+          ...(this.requests.some((request) => this.#showsSize(request, picture.id))
+            ? {}
+            : { width: null, height: null }),
           objects: this.present(picture.id).length,
         })),
       })),

@@ -41,7 +41,7 @@ test("a browser that is killed while the server is away sends its changes at the
   const tab = await opened(browser, server);
   server.isLost = true;
   const made = [await draw(tab, 5), await draw(tab, 15)];
-  await tab.until((state) => state.saving === "offline");
+  await tab.kept();
   browser.kill();
   server.isLost = false;
   const again = browser.open(server);
@@ -57,13 +57,12 @@ test("after a visit that ended offline, objects that the server does not have ar
   const tab = await opened(browser, server);
   server.beforeStoring = () => Promise.reject(new NetworkError("lost"));
   const made = await draw(tab, 5);
-  await tab.until((state) => state.saving === "offline" && state.unsaved === 2);
-  await pass();
+  await tab.kept();
   browser.kill();
   const again = browser.open(server);
   await again.until((state) => state.objects.length > 0);
   expect(again.state.objects).toEqual([made]);
-  expect(again.state.unsaved).toBeGreaterThan(0);
+  await again.until((state) => state.unsaved > 0 && state.saving === "offline");
 });
 
 test("an answer that is lost makes nothing twice", async () => {
@@ -105,18 +104,17 @@ test("changes of several pictures are sent, each picture's in their order", asyn
 test("the page warns before it goes only while changes are nowhere but in it", async () => {
   const server = new FakeServer();
   const tab = await opened(newBrowser(), server);
-  const warns = () => !tab.page.dispatchEvent(new Event("beforeunload", { cancelable: true }));
-  expect(warns()).toBe(false);
+  expect(tab.warns).toBe(false);
   server.isLost = true;
   const warnings: boolean[] = [];
   tab.session.state.subscribe((state, before) => {
-    if (state.objects !== before.objects) warnings.push(warns());
+    if (state.objects !== before.objects) warnings.push(tab.warns);
   });
   tab.session.addBox([5, 5, 20, 20]);
   await tab.until((state) => state.objects.length === 1);
   expect(warnings).toEqual([true]);
-  await tab.until((state) => state.saving === "offline");
-  expect(warns()).toBe(false);
+  await tab.kept();
+  expect(tab.state.unsaved).toBe(1);
 });
 
 test("a change elsewhere is shown, and this page's other mask is kept beside it", async () => {
@@ -284,7 +282,7 @@ test("where the browser keeps nothing, changes are sent from memory", async () =
     server.isLost = true;
     const made = [await draw(tab, 5), await draw(tab, 15)];
     await tab.until((state) => state.saving === "offline" && state.unsaved === 4);
-    expect(tab.page.dispatchEvent(new Event("beforeunload", { cancelable: true }))).toBe(false);
+    expect(tab.warns).toBe(true);
     server.isLost = false;
     await tab.settled();
     expect(server.present(1)).toEqual(made);

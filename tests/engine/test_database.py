@@ -190,7 +190,6 @@ def test_damage_in_the_middle_is_said_when_it_is_met(store, folder, picture):
 
 
 def test_a_migration_that_fails_leaves_no_half_of_a_database(folder, monkeypatch):
-    monkeypatch.setattr(sqlite, "APPEND_ONLY", ())
     monkeypatch.setattr("anymask.engine.database.uuid4", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Store.open(folder)

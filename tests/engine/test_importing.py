@@ -138,6 +138,18 @@ def test_masks_without_a_pixel_and_long_labels(store, picture):
     assert [one.label for one in store.objects(picture)] == ["b" * 200]
 
 
+def test_text_that_no_file_can_hold(store, picture):
+    images = [
+        image("img1.png", (0, 0, 1, 1), labels=["\ud83d"]),
+        image("trip/\ud83d/img1.png", (0, 0, 1, 1), size=(9, 9)),
+    ]
+    images.append(image("img2\ud83d/img2.png", (0, 0, 1, 1), size=(9, 9)))
+    summary = store.import_images(images)
+    assert told(summary)[:3] == (1, 0, 1)
+    assert summary.reasons == ["img2?/img2.png: its masks are for 9 x 9 pixels, the picture has 12 x 8"]
+    assert [one.label for one in store.objects(picture)] == ["\N{REPLACEMENT CHARACTER}"]
+
+
 def test_reasons_do_not_fill_the_screen(store):
     summary = store.import_images(image("img1.png", (0, 0, 1, 1), size=(9, 9)) for _ in range(1234))
     assert len(summary.reasons) == MOST_REASONS + 1

@@ -51,7 +51,7 @@ def check_lives(folder: Path, lives: int, writers: int, seed: int) -> None:
 
 @pytest.mark.parametrize("writers", [1, 2])
 def test_nothing_confirmed_is_lost_when_writers_are_killed(folder, writers):
-    check_lives(folder, 12, writers, seed=writers)
+    check_lives(folder, 10, writers, seed=writers)
 
 
 @pytest.mark.long

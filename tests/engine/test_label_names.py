@@ -18,6 +18,7 @@ from anymask.engine.label_names import clean_label
         ("a\0b", "a b"),
         ("\N{NO-BREAK SPACE}car", "car"),
         ("\N{MAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}", "\N{MAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"),
+        ("half \ud83d", "half \N{REPLACEMENT CHARACTER}"),
         (" \n", None),
         ("", None),
         (None, None),

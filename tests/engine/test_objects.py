@@ -121,9 +121,9 @@ def test_the_log_tells_who_did_what_and_when(store, picture):
     assert store.history(uuid.uuid4()) == []
 
 
-def test_a_thousand_changes_at_once(store, picture):
-    changes = [change(new_object(order=float(number))) for number in range(1000)]
-    assert set(outcomes(store.apply(picture, changes))) == {"stored"}
+def test_more_changes_than_a_statement_can_name(store, picture):
+    changes = [change(new_object(order=float(number))) for number in range(1500)]
+    assert outcomes(store.apply(picture, changes + changes[:1])) == ["stored"] * 1500 + ["known"]
     assert store.objects(picture) == [one.state for one in changes]
     assert store.apply(picture, []) == []
 
@@ -175,7 +175,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(steps, min_size=1, max_size=6), min_size=1, max_size=8))
 def test_any_sequence_of_changes_is_as_a_plain_store_has_it(tmp_path_factory, template, batches):
     source, pictures = template

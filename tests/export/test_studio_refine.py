@@ -8,6 +8,7 @@ from anymask.export.check import Session, compare_studio_refine
 from anymask.export.studio_refine import StudioRefineDecoder
 from anymask.models.registry import build_model
 from anymask.segment.segmenter import Segmenter
+from export.multiply_adds import multiply_adds, published_multiply_adds
 from export.published_prompts import CASES, Asked, Case
 
 
@@ -67,6 +68,12 @@ def test_the_signature_has_no_size(refine_file):
         "low_res_masks": [1, 4, 128, 128],
         "iou_predictions": [1, 4],
     }
+
+
+def test_a_click_is_less_than_two_thirds_of_the_published_arithmetic(refine_file, decoder_file):
+    published = published_multiply_adds(32, tokens=7)
+    for path in (refine_file, decoder_file):
+        assert multiply_adds(onnx.load(path), num_points=2) < published * 2 / 3
 
 
 def test_the_check_finds_another_network(pocket, refine_file):

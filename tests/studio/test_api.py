@@ -193,6 +193,9 @@ def test_embeddings(client: httpx2.Client, project: ServedProject, random_segmen
         "encoded": 1,
         "decoder": {"state": "preparing", "files": None, "reason": None},
     }
+    # The page can prepare the picture before it is opened.
+    (listed,) = client.get("/api/pictures?offset=2&limit=1").json()["pictures"]
+    assert (listed["width"], listed["height"]) == (80, 60)
     project.store.path(2).write_bytes(b"no picture")
     broken = client.get("/api/pictures/2/embedding?wait=60")
     assert broken.status_code == 422

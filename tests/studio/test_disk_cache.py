@@ -71,8 +71,9 @@ def test_what_is_in_use_stays_even_beyond_the_limit(tmp_path: Path) -> None:
         cache.put(f"{number}.x", data(number))
     assert kept(tmp_path) == [0, 1, 2, 4]
     cache.keep({"4.x"})
+    cache.keep_too({"0.x"})
     cache.put("5.x", data(5))
-    assert kept(tmp_path) == [2, 4, 5]
+    assert kept(tmp_path) == [0, 4, 5]
 
 
 @pytest.mark.parametrize("damage", ["cut", "turned bit", "foreign", "empty"])
@@ -100,15 +101,17 @@ def test_leftovers_go_once_they_are_old(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk_cache, "_MEMORY_BYTES", 3 * ENTRY)
+    monkeypatch.setattr(disk_cache, "_MEMORY_BYTES", 8 * ENTRY)
     (tmp_path / "file").write_text("in the way")
     cache = DiskCache(tmp_path / "file" / "cache", 1_000_000)
     assert cache.capacity == 1_000_000
     cache.keep({"0.x"})
-    for number in range(5):
+    for number in range(10):
         cache.put(f"{number}.x", data(number))
-    assert cache.capacity == 3 * ENTRY
+    assert cache.capacity == 8 * ENTRY
     assert cache.get("0.x") == data(0)
-    assert cache.get("4.x") == data(4)
+    assert cache.get("9.x") == data(9)
     assert cache.get("1.x") is None
     assert "1.x" not in cache
+    cache.put("large.x", bytes(2 * ENTRY))
+    assert "large.x" not in cache

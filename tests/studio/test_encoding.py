@@ -43,10 +43,10 @@ class Bench:
     def start(self, segmenter: Segmenter) -> None:
         encode, propose = self.encoder._encode, self.encoder._propose
 
-        def watched_encode(file):  # type: ignore[no-untyped-def]
+        def watched_encode(picture, file):  # type: ignore[no-untyped-def]
             self.order.append(f"e{file.path.stem}")
             self.gate.wait(PATIENCE)
-            return encode(file)
+            return encode(picture, file)
 
         def watched_propose(picture, file):  # type: ignore[no-untyped-def]
             self.order.append(f"p{file.path.stem}")
@@ -211,6 +211,20 @@ def test_a_picture_replaced_while_it_is_read_leaves_nothing_wrong(bench: Bench, 
     expected = random_segmenter.encode(bench.folder / "1.png").embedding.numpy().astype("<f2")
     assert found[1] == expected.tobytes()
     assert bench.order[:2] == ["e1", "e1"]
+
+
+def test_a_picture_that_goes_while_it_is_read_keeps_nobody_waiting(bench: Bench, random_segmenter: Segmenter) -> None:
+    bench.gate.clear()
+    bench.encoder.open(1)
+    bench.start(random_segmenter)
+    future = bench.encoder.ask(1, Work.EMBEDDING, True)
+    while not bench.order:
+        pass
+    (bench.folder / "1.png").unlink()
+    bench.gate.set()
+    future.result(PATIENCE)
+    with pytest.raises(PictureError, match="no longer in the folder"):
+        bench.encoder.result(1, Work.EMBEDDING)
 
 
 def test_a_damaged_result_is_made_again(bench: Bench, random_segmenter: Segmenter, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ class ImportSummary:
     def leave_out(self, reason: str) -> None:
         """Note that something was left out."""
         if len(self.reasons) < MOST_REASONS:
-            self.reasons.append(reason)
+            # Names in files may hold halves of characters, which cannot be sent on.
+            self.reasons.append(reason.encode(errors="replace").decode())
         else:
             self._more += 1
 

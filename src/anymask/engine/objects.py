@@ -14,6 +14,9 @@ from anymask.engine.annotation import Change, ChangeResult, ObjectState, Outcome
 from anymask.engine.change_checks import NotStorable, storable
 from anymask.engine.schema import EventRow, ObjectRow
 
+_AT_A_TIME = 1000
+"""A statement can name only so many objects."""
+
 Checked = Change | NotStorable
 """A change in the form in which it is kept, or why it can never be."""
 
@@ -69,6 +72,21 @@ def apply(
         stored_at: the time now.
         author: who made them.
     """
+    results = []
+    for first in range(0, len(changes), _AT_A_TIME):
+        part = slice(first, first + _AT_A_TIME)
+        results += _apply_some(session, picture, changes[part], checked[part], stored_at, author)
+    return results
+
+
+def _apply_some(
+    session: Session,
+    picture: int,
+    changes: Sequence[Change],
+    checked: Sequence[Checked],
+    stored_at: datetime,
+    author: str | None,
+) -> list[ChangeResult]:
     rows = _rows(session, {change.state.id for change in changes})
     known = _known_changes(session, {change.id for change in changes})
     stored: list[Change] = []

@@ -55,7 +55,8 @@ APPEND_ONLY = (
     BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END
     """,
 )
-"""Statements that make the table of events refuse whatever is not a new row."""
+"""Statements that make the table of events refuse whatever is not a new row. The first migration runs them, so they
+stay as they are."""
 
 
 def open_engine(path: Path) -> Engine:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from anymask.export.check import Agreement, compare_decoder
 from anymask.export.files import DEFAULT_OPSET, Exported, Part, check_request, in_float32, trace, write
+from anymask.models.mask_decoder import MaskDecoder
 from anymask.models.sam import Sam
 from anymask.models.tracing import is_tracing
 from anymask.segment.segmenter import Segmenter
@@ -48,10 +49,14 @@ class DecoderGraph(nn.Module):
 
     def __init__(self, model: Sam, return_single_mask: bool) -> None:
         super().__init__()
-        self.mask_decoder = model.mask_decoder
         self.model = model
         self.img_size = model.input_side
         self.return_single_mask = return_single_mask
+
+    @property
+    def mask_decoder(self) -> MaskDecoder:
+        """The model's; a second attribute that holds it would make torch.export wrap every module, see ``is_plain``."""
+        return self.model.mask_decoder
 
     @staticmethod
     def resize_longest_image_size(input_image_size: Tensor, longest_side: int) -> Tensor:

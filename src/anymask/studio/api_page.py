@@ -20,7 +20,7 @@ def api_page(description: dict[str, Any]) -> str:
     title = escape(description["info"]["title"])
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
-        f'<link rel="stylesheet" href="/docs.css"></head><body><h1>{title}</h1>',
+        f'<link rel="icon" href="/favicon.svg"><link rel="stylesheet" href="/docs.css"></head><body><h1>{title}</h1>',
         f"<p>{escape(description['info'].get('description', ''))}</p>",
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>',
     ]

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Iterable
 from pathlib import Path
 
 from anymask.atomic import write_atomically
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _MAGIC = b"anymask\x01"
 _DIGEST_BYTES = 16
 _MEMORY_BYTES = 64_000_000
-"""Kept in memory beside the disk, so that a full disk stops nobody."""
+"""Kept in memory beside the disk, so that a full disk stops nobody; no entry takes more than an eighth."""
 _SECONDS_BETWEEN_SCANS = 60.0
 _SECONDS_OF_A_LEFTOVER = 3600.0
 
@@ -42,16 +42,21 @@ class DiskCache:
         self._total = 0
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._memory_bytes = 0
-        self._kept: Container[str] = frozenset()
+        self._kept: set[str] = set()
         self._writable = True
         self._scanned = 0.0
         with self._lock:
             self._scan()
 
-    def keep(self, names: Container[str]) -> None:
+    def keep(self, names: Iterable[str]) -> None:
         """Never remove the entries of these names, in the place of those named before."""
         with self._lock:
-            self._kept = names
+            self._kept = set(names)
+
+    def keep_too(self, names: Iterable[str]) -> None:
+        """Never remove the entries of these names either."""
+        with self._lock:
+            self._kept.update(names)
 
     def __contains__(self, name: str) -> bool:
         return name in self._sizes or name in self._memory
@@ -119,7 +124,10 @@ class DiskCache:
         self._sizes[name] = size
 
     def _remember(self, name: str, data: bytes) -> None:
-        self._memory_bytes += len(data) - len(self._memory.pop(name, b""))
+        self._memory_bytes -= len(self._memory.pop(name, b""))
+        if len(data) > _MEMORY_BYTES // 8:
+            return
+        self._memory_bytes += len(data)
         self._memory[name] = data
         for other in list(self._memory):
             if self._memory_bytes <= _MEMORY_BYTES:

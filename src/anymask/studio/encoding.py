@@ -47,10 +47,16 @@ class BackgroundEncoder:
     Args:
         find: the file of a picture, by its number; raises PictureError.
         cache: for the results.
+        measured: told a picture's number, width and height in pixels when it is encoded.
     """
 
-    def __init__(self, find: Callable[[int], PictureFile], cache: DiskCache) -> None:
-        self._find, self._cache = find, cache
+    def __init__(
+        self,
+        find: Callable[[int], PictureFile],
+        cache: DiskCache,
+        measured: Callable[[int, int, int], object] = lambda *_: None,
+    ) -> None:
+        self._find, self._cache, self._measured = find, cache, measured
         self._agenda = Agenda(self._is_settled, _LEAST_REACH)
         self._changed = threading.Condition(threading.RLock())
         self._segmenter: Segmenter | None = None
@@ -103,6 +109,7 @@ class BackgroundEncoder:
                 if name is not None:
                     self._failures.pop(name, None)
             self._agenda.open(picture)
+            self._cache.keep_too(self._all_names([picture], list(Work)))
             self._reconsider()
 
     def ask(self, picture: int, work: Work, urgent: bool) -> Future[None]:
@@ -114,6 +121,7 @@ class BackgroundEncoder:
         with self._changed:
             self._look_again(picture)
             self._agenda.wait(picture, work, urgent)
+            self._cache.keep_too(self._all_names([picture], [work]))
             if self._closing or self._is_settled(picture, work):
                 future.set_result(None)
             else:
@@ -267,7 +275,9 @@ class BackgroundEncoder:
         reason: str | None = None
         data: bytes | None = None
         try:
-            data = self._encode(file) if task.work is Work.EMBEDDING else self._propose(task.picture, file)
+            data = (
+                self._encode(task.picture, file) if task.work is Work.EMBEDDING else self._propose(task.picture, file)
+            )
         except EverythingStoppedError:
             pass
         except (ImageError, PictureError) as error:
@@ -287,17 +297,19 @@ class BackgroundEncoder:
             self._running = None
             if reason is not None:
                 self._failures[name] = reason
-            if reason is not None or data is not None:
+            # Where the file has gone meanwhile, there is nothing to wait for any more.
+            if data is not None or self._is_settled(task.picture, task.work):
                 self._let_go(task.picture, task.work)
             self._changed.notify_all()
 
-    def _encode(self, file: PictureFile) -> bytes:
+    def _encode(self, picture: int, file: PictureFile) -> bytes:
         """Compute an embedding, as float16, little-endian ``[1, C, g, g]``."""
         assert self._segmenter is not None
         encoded = self._segmenter.encode(file.path)
         embedding = encoded.embedding.cpu().numpy()
         height, width = encoded.size
         del encoded
+        self._measured(picture, width, height)
         if height * width > _LARGE_PICTURE:
             give_back_freed_memory()
         halved = embedding.astype("<f2")

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid5
 
 from anymask.draw.palette import PALETTE
+from anymask.engine.errors import StoreError
 from anymask.engine.store import Store
 from anymask.errors import AnymaskError
 from anymask.models.locations import weights_folder
@@ -59,7 +60,7 @@ class ServedProject:
         self.store, self.model, self.is_closing = store, model, False
         self.cache = DiskCache(home / "pictures", cache_bytes)
         self.decoder = DecoderFiles(model.name, home / "decoders")
-        self.encoder = BackgroundEncoder(self.file, self.cache)
+        self.encoder = BackgroundEncoder(self.file, self.cache, self._take_size)
         self._loader = threading.Thread(target=self._load, name="model", daemon=True)
         self._names: dict[int, str] = {}
         self._order: list[int] = []
@@ -116,6 +117,15 @@ class ServedProject:
             names.update({one.id: one.name for one in page})
         self._names = names
         self.encoder.set_pictures(self._order)
+
+    def _take_size(self, picture: int, width: int, height: int) -> None:
+        """Note the size of a picture that was never opened, so that the page can prepare it."""
+        try:
+            if self.store.picture(picture).size is None:
+                self.store.set_size(picture, width, height)
+        except StoreError as error:
+            # Opening it will find the size as well.
+            _log.warning("the size of %s is not noted: %s", self._names.get(picture, picture), error)
 
     def file(self, picture: int) -> PictureFile:
         """Find a picture's file.

@@ -24,7 +24,7 @@ from anymask.studio.project import ServedProject
 
 DEFAULT_PORT = 8765
 _PORTS_TRIED = 100
-_SECONDS_TO_END = 2.0
+_SECONDS_TO_END = 1.0
 
 _log = logging.getLogger("anymask.studio")
 

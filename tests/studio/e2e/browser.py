@@ -47,12 +47,11 @@ class StudioPage:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, picture: str | None = None) -> None:
-        """Load the page, wait until it can segment, and go to a picture by name."""
+        """Load the page, go to a picture by name, and wait until it can be segmented; else only for the first one."""
         self.page.goto(self.address)
         self.wait("state.picture !== null")
         if picture is not None:
             self.go_to(picture)
-        self.wait_until_ready()
 
     def reload(self) -> None:
         self.page.reload()
@@ -60,6 +59,7 @@ class StudioPage:
 
     def go_to(self, picture: str) -> None:
         """Open a picture from the list and wait until it can be segmented."""
+        self.wait(f"state.pictures.some((one) => one.name === {picture!r})")
         number = next(one["id"] for one in self.state("pictures") if one["name"] == picture)
         self.page.evaluate("number => window.anymaskStudio.session.openPicture(number)", number)
         self.wait(f"state.picture?.name === {picture!r}")

@@ -24,18 +24,20 @@ def stored_as_shown(studio: StudioPage, server: Server, picture: str) -> None:
     assert server.objects(picture) == studio.objects
 
 
-def test_two_hundred_quick_clicks(studio: StudioPage, server: Server, astronaut):
+def test_a_hundred_quick_clicks(studio: StudioPage, server: Server, astronaut):
     generator = random.Random(0)
-    for number in range(200):
-        fast_click(studio, generator.uniform(5, 507), generator.uniform(5, 507))
-        if number % 10 == 9:
+    scale, left, top = studio.viewport()
+    for number in range(100):
+        x, y = left + scale * generator.uniform(5, 507), top + scale * generator.uniform(5, 507)
+        studio.page.mouse.click(x, y)
+        if number % 5 == 4:
             studio.press("Enter")
     studio.wait_until_decoded()
     stored_as_shown(studio, server, astronaut)
     objects = studio.objects
     # A click on a point takes it back, so there may be a few fewer.
     assert 15 <= len(objects) <= 20
-    assert sum(len(one["prompts"]["clicks"]) for one in objects) >= 150
+    assert sum(len(one["prompts"]["clicks"]) for one in objects) >= 80
     assert all(studio.mask(one).any() for one in objects)
 
 
@@ -151,24 +153,23 @@ def test_delete_while_it_decodes_and_clicks_beside_the_picture(studio: StudioPag
 
 def test_zoomed_and_panned_a_click_is_where_the_pointer_is(studio: StudioPage, server: Server, astronaut):
     before = studio.viewport()
-    studio.move(400, 100)
+    # Browsers give mice whole pixels.
+    x, y = (round(value) for value in studio.on_screen(400, 100))
+    under = (x - before[1]) / before[0], (y - before[2]) / before[0]
+    studio.page.mouse.move(x, y)
     for _ in range(4):
         studio.page.mouse.wheel(0, -240)
     studio.wait_for_viewport_after(before)
     zoomed = studio.viewport()
     assert zoomed[0] > 1.5 * before[0]
-    # What was under the pointer still is.
-    assert studio.on_screen(400, 100) == pytest.approx(
-        (before[1] + before[0] * 400, before[2] + before[0] * 100), abs=1.5
-    )
+    assert studio.on_screen(*under) == pytest.approx((x, y), abs=1)
     studio.page.keyboard.down("Space")
     studio.page.mouse.down()
-    x, y = studio.on_screen(400, 100)
     studio.page.mouse.move(x - 90, y + 60, steps=5)
     studio.page.mouse.up()
     studio.page.keyboard.up("Space")
     studio.wait_for_viewport_after(zoomed)
-    assert studio.on_screen(400, 100) == pytest.approx((x - 90, y + 60), abs=1.5)
+    assert studio.on_screen(*under) == pytest.approx((x - 90, y + 60), abs=1)
     assert studio.objects == []
     studio.click(380, 90)
     click = studio.selected["prompts"]["clicks"][0]

@@ -157,8 +157,11 @@ def test_working_on_without_a_network(studio: StudioPage, context: BrowserContex
         studio.click(60, 60)
         studio.press("Enter")
         first = studio.objects[0]["id"]
-        studio.page.get_by_test_id("object-list").locator(f"[data-object='{first}']").click()
-        studio.press("Delete", "Control+z", "Delete")
+        row = studio.page.get_by_test_id("object-list").locator(f"[data-object='{first}']")
+        row.click()
+        studio.press("Delete", "Control+z")
+        row.click()
+        studio.press("Delete")
         studio.wait("state.unsaved >= 1 && state.saving === 'offline'")
         assert len(server.objects(astronaut)) == 1
     finally:

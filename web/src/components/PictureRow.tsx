@@ -14,8 +14,9 @@ interface Props {
 
 /** Rows that only fly by while one scrolls ask for nothing. */
 const PATIENCE_MS = 100;
-/** Letters at the end of a name that are never cut off: names of cameras differ there. */
+/** Letters at the end of a long name that are not cut off: names of cameras differ there. */
 const KEPT_AT_END = 9;
+const LONG = 15;
 
 function Thumbnail({ picture }: { picture: number }) {
   const { api } = useContextOfStudio();
@@ -59,7 +60,7 @@ export const PictureRow = memo(function PictureRow({ picture, index, total, curr
   const { session } = useContextOfStudio();
   const { id, name, objects, error } = picture;
   const slash = name.lastIndexOf("/") + 1;
-  const end = Math.max(slash, name.length - KEPT_AT_END);
+  const end = name.length - slash > LONG ? name.length - KEPT_AT_END : name.length;
   return (
     <div
       id={`picture-${String(id)}`}

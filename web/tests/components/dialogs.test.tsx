@@ -129,11 +129,11 @@ describe("importing", () => {
   });
 
   it("goes on when the dialog is closed, and tells what became of it by a notice", async () => {
-    for (const [answer, kind, text] of [
-      [Promise.resolve(imported), "info", importedText(imported)],
-      [Promise.reject(new ApiError(422, "No masks.")), "error", "No masks."],
+    for (const [importFile, kind, text] of [
+      [() => Promise.resolve(imported), "info", importedText(imported)],
+      [() => Promise.reject(new ApiError(422, "No masks.")), "error", "No masks."],
     ] as const) {
-      const { byTestId, page, given } = renderStudio(<ImportDialog />, { api: { formats, importFile: () => answer } });
+      const { byTestId, page, given } = renderStudio(<ImportDialog />, { api: { formats, importFile } });
       perform(() => {
         page.importFile(new File(["x"], "masks.json"));
       });

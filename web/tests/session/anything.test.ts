@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newBrowser, pass, type Tab } from "./browser";
@@ -85,8 +86,7 @@ test("whatever is done, the server ends up with what the page shows, each change
       for (const picture of [1, 2]) {
         await tab.go(picture);
         await tab.settled();
-        await tab.ready();
-        expect(tab.state.objects).toEqual(server.present(picture));
+        await tab.until(({ objects }) => isDeepStrictEqual(objects, server.present(picture)));
       }
       const unexpected = tab.state.notices.filter(({ text }) => !text.includes("finds nothing"));
       expect(unexpected).toEqual([]);
@@ -98,7 +98,7 @@ test("whatever is done, the server ends up with what the page shows, each change
       browser.kill();
       const again = browser.open(server);
       await again.go(2);
-      expect(again.state.objects).toEqual(server.present(2));
+      await again.until(({ objects }) => isDeepStrictEqual(objects, server.present(2)));
       browser.kill();
     }),
     { numRuns: 30 },

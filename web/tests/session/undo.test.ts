@@ -149,4 +149,3 @@ test("undo of the first click while it is being answered leaves nothing", async 
 function described({ counts: mask, label, color, visible, prompts }: Tab["state"]["objects"][number]): object {
   return { mask, label, color, visible, prompts };
 }
-

@@ -189,6 +189,29 @@ def test_damage_in_the_middle_is_said_when_it_is_met(store, folder, picture):
         opened.objects(picture)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE objects SET prompts = '{'",
+        "UPDATE objects SET version = 0",
+        "UPDATE objects SET color = 999",
+    ],
+)
+def test_rows_that_nobody_wrote_are_damage(store, picture, statement):
+    store.apply(picture, [change(new_object())])
+    sql(store.database, statement)
+    with pytest.raises(DamagedDatabaseError, match="holds what no anymask has written"):
+        store.objects(picture)
+
+
+@pytest.mark.parametrize("counts", ["'~~~'", "''", "'0'", "'ä'"])
+def test_run_lengths_that_nobody_wrote_are_damage(store, picture, counts):
+    store.apply(picture, [change(new_object())])
+    sql(store.database, f"UPDATE objects SET counts = {counts}")
+    with pytest.raises(DamagedDatabaseError, match=r"database is damaged: img1\.png: "):
+        list(store.annotated_images([picture]))
+
+
 def test_a_migration_that_fails_leaves_no_half_of_a_database(folder, monkeypatch):
     monkeypatch.setattr("anymask.engine.database.uuid4", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -50,7 +50,7 @@ def test_a_label_in_use_cannot_vanish(store, picture):
         (["car", " "], {}, "a label has 1 to 200 characters, got ' '"),
         (["x" * 201], {}, "a label has 1 to 200 characters"),
         (["car", "dog", " car"], {}, "the label 'car' is given twice"),
-        (["auto"], {"bike": "auto"}, "no label 'bike' to be renamed: the labels are car"),
+        (["auto"], {"bike": "auto"}, "no label 'bike' to be renamed: the first are car"),
         (["car"], {"car": "auto"}, "the new list must hold 'auto' and not 'car'"),
         (["auto", "car"], {"car": "auto"}, "the new list must hold 'auto' and not 'car'"),
     ],

@@ -9,7 +9,7 @@ import { createApi } from "./api/client";
 import { createStage } from "./canvas/viewportStore";
 import { App } from "./components/App";
 import { ErrorBoundary } from "./components/ErrorBoundary";
-import { browserStorage } from "./components/remembered";
+import { browserMemory } from "./components/remembered";
 import { StudioProvider, type Studio } from "./components/StudioContext";
 import { createDecoder } from "./decoder/client";
 import { createSession } from "./session/create";
@@ -27,7 +27,7 @@ const api = createApi();
 const session = createSession({ api, decoder: createDecoder(), outbox: openOutbox() });
 const stage = createStage();
 const page = createPage({
-  storage: browserStorage(),
+  storage: browserMemory(),
   prefersDark: () => window.matchMedia("(prefers-color-scheme: dark)").matches,
   width: window.innerWidth,
 });

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from pydantic import ValidationError
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
 from anymask.engine import migration, sqlite
-from anymask.engine.errors import DatabaseError, StorageError
+from anymask.engine.errors import DamagedDatabaseError, DatabaseError, StorageError
 from anymask.engine.schema import ProjectRow
 
 
@@ -59,7 +60,7 @@ class Database:
         Raises:
             DatabaseError: it cannot be read.
         """
-        with sqlite.errors_explained(self.path), Session(self._engine) as session:
+        with _rows_explained(self.path), sqlite.errors_explained(self.path), Session(self._engine) as session:
             yield session
 
     @contextmanager
@@ -71,7 +72,7 @@ class Database:
             StorageError: it cannot be written.
             DatabaseError: it cannot be used.
         """
-        with sqlite.errors_explained(self.path), Session(self._writer, expire_on_commit=False) as session:
+        with _rows_explained(self.path), sqlite.errors_explained(self.path), Session(self._writer) as session:
             yield session
             # A file that was removed or put elsewhere can be written on, but nobody would find it again.
             if _identity(self.path) != self._file:
@@ -96,6 +97,17 @@ def _bring_up_to_date(reader: Engine, writer: Engine, path: Path) -> None:
             migration.upgrade(connection)
 
 
+@contextmanager
+def _rows_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise DamagedDatabaseError(
+            f"{path} holds what no anymask has written ({reason}): put a copy of it back"
+        ) from error
+
+
 def _make_place(path: Path) -> None:
     """Make the folder of a database and see that it can be written there.
 
@@ -105,7 +117,7 @@ def _make_place(path: Path) -> None:
     folder = path.parent
     try:
         if not folder.is_dir():
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             _sync_folder(folder.parent)
         if path.is_dir():
             raise DatabaseError(f"{path} is a folder: give a file for the project's database, such as {path}/studio.db")

@@ -60,23 +60,29 @@ class PictureNames:
         """Take the ids and names of all pictures."""
         self._by_path: dict[str, int] = {}
         self._by_name: dict[str, list[int]] = {}
+        self._by_path_stem: dict[PurePosixPath, list[int]] = {}
         self._by_stem: dict[str, list[int]] = {}
         for picture, name in pictures:
             path = PurePosixPath(name)
             self._by_path[name] = picture
             self._by_name.setdefault(path.name, []).append(picture)
+            self._by_path_stem.setdefault(path.parent / path.stem, []).append(picture)
             self._by_stem.setdefault(path.stem, []).append(picture)
 
     def find(self, name: str) -> int | None:
-        """Return the picture of this path, else the only one of this file name, else the only one but for its ending.
+        """Return the picture of this path, else the only one of this file name; then the same but for the ending.
 
         Formats that do not know their pictures' endings make one up.
         """
         if name in self._by_path:
             return self._by_path[name]
         path = PurePosixPath(name)
-        for found in (self._by_name.get(path.name, []), self._by_stem.get(path.stem, [])):
-            if found:
+        for found in (
+            self._by_name.get(path.name),
+            self._by_path_stem.get(path.parent / path.stem),
+            self._by_stem.get(path.stem),
+        ):
+            if found is not None:
                 return found[0] if len(found) == 1 else None
         return None
 

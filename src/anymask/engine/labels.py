@@ -59,7 +59,7 @@ def replace(session: Session, names: Sequence[str], renamed: Mapping[str, str], 
     changed = {old: new for old, new in renamed.items() if old != new}
     for old, new in changed.items():
         if old not in before:
-            raise LabelError(f"there is no label {old!r} to be renamed: the labels are {', '.join(sorted(before))}")
+            raise LabelError(f"there is no label {old!r} to be renamed: the first are {', '.join(sorted(before)[:10])}")
         if new not in wanted or old in wanted:
             raise LabelError(f"to rename {old!r} to {new!r}, the new list must hold {new!r} and not {old!r}")
     _check_unused(session, before - set(wanted) - set(changed))

@@ -250,6 +250,7 @@ class Store:
 
         Raises:
             UnknownPictureError: an id is unknown.
+            DamagedDatabaseError: what is stored is no mask.
         """
         wanted = self.picture_ids() if only is None else list(only)
         for first in range(0, len(wanted), _PICTURES_AT_A_TIME):

@@ -66,15 +66,18 @@ def masks_of(picture: str, content: dict[str, Any]) -> list[np.ndarray]:
 
 
 def test_the_coco_file_holds_exactly_what_the_screen_showed(studio, coffee, tmp_path):
+    fitted = studio.viewport()
     studio.press("Shift+1")
-    studio.wait_until_ready()
+    studio.wait_for_viewport_after(fitted)
     studio.page.mouse.move(2, 2)
-    bare = studio.screenshot()
+    scale, left, top = studio.viewport()
+    assert scale == 1
+    bare, free = studio.screenshot(), stage_is_free(studio, left, top)
     objects = annotate(studio)
     studio.page.mouse.move(2, 2)
     shown = studio.screenshot()
-    scale, left, top = studio.viewport()
-    assert scale == 1
+    free &= stage_is_free(studio, left, top)
+    assert studio.viewport() == (scale, left, top)
 
     content = json.loads(export(studio, "coco", tmp_path).read_text())
     exported = masks_of(coffee, content)
@@ -87,11 +90,10 @@ def test_the_coco_file_holds_exactly_what_the_screen_showed(studio, coffee, tmp_
     painted = np.abs(bare[window].astype(int) - shown[window].astype(int)).max(axis=2) > 4
     inside = cv2.erode(union.astype(np.uint8), BORDER, borderValue=1).astype(bool)
     outside = ~cv2.dilate(union.astype(np.uint8), BORDER, borderValue=0).astype(bool)
-    covered = stage_is_free(studio, left, top)
     assert inside.sum() > 10_000
     assert outside.sum() > 10_000
-    assert painted[inside & covered].mean() > 0.999
-    assert not painted[outside & covered].any()
+    assert painted[inside & free].mean() > 0.999
+    assert not painted[outside & free].any()
 
 
 def stage_is_free(studio: StudioPage, left: float, top: float) -> np.ndarray:
@@ -143,7 +145,8 @@ def test_what_was_exported_comes_back_by_import_once(studio, server: Server, ast
         studio.press("Delete")
     studio.wait_until_saved()
     assert server.objects(astronaut) == []
-    for said in ("2 masks came in", "2 were here before"):
+    count = len(json.loads(saved.read_text())["annotations"])
+    for said in ("2 masks came in", f"{count} were here before"):
         import_file(studio, saved)
         assert said in studio.page.get_by_test_id("import-done").inner_text()
         studio.press("Escape")

@@ -11,7 +11,7 @@ import pytest
 from .browser import StudioPage
 from .server import Server
 
-COPIES = {"astronaut": 5, "coffee": 6}
+COPIES = {"astronaut": 5, "coffee": 7}
 
 
 def fast_click(studio: StudioPage, x: float, y: float, button: str = "left") -> None:
@@ -24,10 +24,10 @@ def stored_as_shown(studio: StudioPage, server: Server, picture: str) -> None:
     assert server.objects(picture) == studio.objects
 
 
-def test_a_hundred_quick_clicks(studio: StudioPage, server: Server, astronaut):
+def test_sixty_quick_clicks(studio: StudioPage, server: Server, astronaut):
     generator = random.Random(0)
     scale, left, top = studio.viewport()
-    for number in range(100):
+    for number in range(60):
         x, y = left + scale * generator.uniform(5, 507), top + scale * generator.uniform(5, 507)
         studio.page.mouse.click(x, y)
         if number % 5 == 4:
@@ -36,8 +36,8 @@ def test_a_hundred_quick_clicks(studio: StudioPage, server: Server, astronaut):
     stored_as_shown(studio, server, astronaut)
     objects = studio.objects
     # A click on a point takes it back, so there may be a few fewer.
-    assert 15 <= len(objects) <= 20
-    assert sum(len(one["prompts"]["clicks"]) for one in objects) >= 80
+    assert 10 <= len(objects) <= 12
+    assert sum(len(one["prompts"]["clicks"]) for one in objects) >= 50
     assert all(studio.mask(one).any() for one in objects)
 
 
@@ -52,10 +52,8 @@ def test_double_clicks(studio: StudioPage, server: Server, coffee):
     stored_as_shown(studio, server, coffee)
 
 
-def test_clicks_while_the_picture_changes_stay_with_their_picture(studio: StudioPage, server: Server, coffee):
-    pictures = studio.state("pictures")
-    at = [one["name"] for one in pictures].index(coffee)
-    neighbour = pictures[at + 1]["name"]
+def test_clicks_while_the_picture_changes_stay_with_their_picture(studio: StudioPage, server: Server, coffee, copies):
+    neighbour = next(copies["coffee"]).name
     fast_click(studio, 285, 170)
     studio.press("d")
     studio.wait(f"state.picture.name === {neighbour!r}")
@@ -79,15 +77,14 @@ def test_running_through_the_pictures_and_back(studio: StudioPage, server: Serve
     names = sorted(one.name for one in pictures.glob("*.png"))
     for key in "d" * 10 + "a" * 10:
         studio.press(key)
-    studio.go_to(names[0])
-    studio.press(*"d" * 3)
-    studio.wait(f"state.picture.name === {names[3]!r}")
+    studio.go_to(names[-4])
+    studio.press(*"d" * 9)
+    studio.wait(f"state.picture.name === {names[-1]!r}")
     studio.wait_until_ready()
-    before = len(studio.objects)
     studio.click(256, 200)
     studio.press("Enter")
-    assert len(studio.objects) == before + 1
-    stored_as_shown(studio, server, names[3])
+    assert len(studio.objects) == 1
+    stored_as_shown(studio, server, names[-1])
 
 
 def test_undo_and_redo_while_it_decodes(studio: StudioPage, server: Server, astronaut):

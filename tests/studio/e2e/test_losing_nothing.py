@@ -66,14 +66,14 @@ def test_the_server_is_killed_between_click_and_save(studio: StudioPage, running
 
 
 def test_the_server_is_killed_again_and_again_while_somebody_works(studio: StudioPage, running: Server, astronaut):
-    for step in range(4):
-        studio.click(100 + 70 * step, 120 + 60 * step)
+    for step in range(2):
+        studio.click(150 + 150 * step, 120 + 200 * step)
         running.kill()
         studio.press("Enter")
         running.start()
     studio.wait_until_saved()
     made = studio.objects
-    assert len(made) == 4
+    assert len(made) == 2
     assert running.objects(astronaut) == made
     running.kill()
     running.start()
@@ -112,22 +112,26 @@ def test_reloading_in_the_middle_of_an_object_and_going_on(studio: StudioPage, s
     studio.click(*ON_IT)
     studio.click(*ALSO_ON_IT)
     before = studio.selected
+    studio.click(*NOT_ON_IT, button="right")
+    third = studio.selected
+    studio.press("Control+z")
+    studio.wait_until_saved()
     studio.reload()
     studio.wait("state.selected !== null")
     studio.wait_until_ready()
     assert studio.state("picture")["name"] == astronaut
-    assert studio.selected == before
+    assert [studio.selected[key] for key in ("id", "counts", "prompts")] == [
+        before[key] for key in ("id", "counts", "prompts")
+    ]
     studio.click(*NOT_ON_IT, button="right")
-    after = studio.selected
-    assert after["id"] == before["id"]
-    assert [one["positive"] for one in after["prompts"]["clicks"]] == [True, True, False]
-    # The same clicks without a reload give the same mask: nothing was forgotten.
-    studio.press("Enter")
-    studio.click(*ON_IT)
-    studio.click(*ALSO_ON_IT)
+    again = studio.selected
+    assert [one["positive"] for one in again["prompts"]["clicks"]] == [True, True, False]
+    # The decoder begins anew, and comes to the same from the same clicks; the last one is a part of a pixel elsewhere.
+    here, there = studio.mask(again), studio.mask(third)
+    assert (here & there).sum() / (here | there).sum() > 0.95
+    studio.click(*NOT_ON_IT)
+    assert studio.selected["prompts"] == before["prompts"]
     assert studio.selected["counts"] == before["counts"]
-    studio.click(*NOT_ON_IT, button="right")
-    assert studio.selected["counts"] == after["counts"]
     studio.wait_until_saved()
     assert server.objects(astronaut) == studio.objects
 

@@ -76,6 +76,14 @@ export function listenToPointer(root: HTMLElement, session: Session, stage: Stag
     inverted = event.altKey;
     gestures.move(input(event));
   });
+  // Comes ahead of pointermove, which waits for the next frame: the mask can be asked for in the meantime.
+  root.addEventListener(
+    "pointerrawupdate",
+    (event) => {
+      if (!gestures.busy) gestures.move(input(event as PointerEvent));
+    },
+    { signal, passive: true },
+  );
   listen("pointerup", (event) => {
     gestures.up(input(event));
   });

@@ -1,4 +1,4 @@
-import { memo } from "react";
+import { memo, type SyntheticEvent } from "react";
 import type { Action } from "../actions/action";
 import { ariaKey, keyText } from "../actions/keys";
 import styles from "./ActionButton.module.css";
@@ -12,6 +12,10 @@ interface Props {
   side: Side;
   /** Shows the label beside the icon. */
   labelled?: boolean;
+}
+
+function forgetUse({ currentTarget: button }: SyntheticEvent<HTMLButtonElement>): void {
+  delete button.dataset["used"];
 }
 
 /** A button for an action: its icon, state, tooltip and keys all come from the action. */
@@ -37,9 +41,13 @@ export const ActionButton = memo(function ActionButton({ action, side, labelled 
       onMouseDown={(event) => {
         event.preventDefault();
       }}
-      onClick={() => {
+      onClick={({ currentTarget: button }) => {
+        // Who has pressed it knows what it does: the tooltip goes until the pointer comes back.
+        button.dataset["used"] = "yes";
         if (enabled) run(action);
       }}
+      onPointerLeave={forgetUse}
+      onBlur={forgetUse}
     >
       <Icon size={18} strokeWidth={1.75} aria-hidden />
       {labelled && <span>{action.label}</span>}

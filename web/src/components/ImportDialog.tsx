@@ -4,8 +4,9 @@ import { Button } from "./Button";
 import { Dialog } from "./Dialog";
 import form from "./form.module.css";
 import { importedText } from "./importedText";
+import { messageOf } from "./messageOf";
 import { useContextOfStudio, usePage, useStudio } from "./StudioContext";
-import { messageOf, useFormats } from "./useFormats";
+import { useFormats } from "./useFormats";
 
 function Result({ imported }: { imported: Imported }) {
   return (

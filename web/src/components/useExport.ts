@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from "react";
-import type { StudioState } from "../session/session";
 import { saveBlob } from "../cutouts/cutouts";
+import type { StudioState } from "../session/session";
+import { messageOf } from "./messageOf";
 import { useContextOfStudio } from "./StudioContext";
-import { messageOf } from "./useFormats";
 
 export interface ExportChoice {
   format: string;

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import type { FormatChoice } from "../api/types";
+import { messageOf } from "./messageOf";
 import { useContextOfStudio } from "./StudioContext";
 
 export interface Formats {
@@ -27,9 +28,4 @@ export function useFormats(): Formats {
     };
   }, [api]);
   return known;
-}
-
-/** What an error says, as a sentence. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

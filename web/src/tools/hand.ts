@@ -61,7 +61,10 @@ export class Hand implements GestureTarget {
 
   hover(at: Point | null, time: number): void {
     this.pointer = at;
-    this.#point = at && this.inside(at);
+    const point = at && this.inside(at);
+    // The browser tells the same movement more than once.
+    if (point && point.x === this.#point?.x && point.y === this.#point.y) return;
+    this.#point = point;
     if (this.#point) this.listener.asked(this.#point, time);
     this.session.pointAt(this.#point);
     this.mark();
@@ -70,8 +73,7 @@ export class Hand implements GestureTarget {
   /** The picture may have moved away under the resting pointer. */
   pointAgain(time: number): void {
     if (this.pointer === null) return;
-    const point = this.inside(this.pointer);
-    if (point?.x !== this.#point?.x || point?.y !== this.#point?.y) this.hover(this.pointer, time);
+    this.hover(this.pointer, time);
   }
 
   /** Look again at what is under the pointer, after objects or the tool have changed. */

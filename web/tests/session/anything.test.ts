@@ -74,7 +74,20 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
 );
 
-test("whatever is done, the server ends up with what the page shows, each change once and in order", async () => {
+/** Every version of every object was stored once, in order. */
+function expectWholeLog(server: FakeServer): void {
+  const versions = new Map<string, number>();
+  for (const { change } of server.log) {
+    expect(change.state.version).toBe((versions.get(change.state.id) ?? 0) + 1);
+    versions.set(change.state.id, change.state.version);
+  }
+}
+
+async function expectSame(tab: Tab, server: FakeServer, picture: number): Promise<void> {
+  await tab.until(({ objects }) => isDeepStrictEqual(objects, server.present(picture)));
+}
+
+test("whatever is done, the server ends up with what the page shows, and so does the next visit", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 40 }), async (commands) => {
       const server = new FakeServer(2);
@@ -86,21 +99,41 @@ test("whatever is done, the server ends up with what the page shows, each change
       for (const picture of [1, 2]) {
         await tab.go(picture);
         await tab.settled();
-        await tab.until(({ objects }) => isDeepStrictEqual(objects, server.present(picture)));
+        await expectSame(tab, server, picture);
       }
-      const unexpected = tab.state.notices.filter(({ text }) => !text.includes("finds nothing"));
-      expect(unexpected).toEqual([]);
-      const versions = new Map<string, number>();
-      for (const { change } of server.log) {
-        expect(change.state.version).toBe((versions.get(change.state.id) ?? 0) + 1);
-        versions.set(change.state.id, change.state.version);
-      }
+      expect(tab.state.notices.filter(({ text }) => !text.includes("finds nothing"))).toEqual([]);
+      expectWholeLog(server);
       browser.kill();
       const again = browser.open(server);
       await again.go(2);
-      await again.until(({ objects }) => isDeepStrictEqual(objects, server.present(2)));
+      await expectSame(again, server, 2);
       browser.kill();
     }),
     { numRuns: 30 },
+  );
+}, 30_000);
+
+test("whatever is done in two tabs, both end up with what the server has", async () => {
+  const commands = fc.array(fc.tuple(fc.constantFrom(0 as const, 1 as const), command), {
+    minLength: 5,
+    maxLength: 40,
+  });
+  await fc.assert(
+    fc.asyncProperty(commands, async (commandsOfTabs) => {
+      const server = new FakeServer(2);
+      const browser = newBrowser();
+      const tabs = [browser.open(server), browser.open(server)] as const;
+      for (const tab of tabs) await tab.ready();
+      for (const [which, run] of commandsOfTabs) await run(tabs[which], server);
+      server.isLost = false;
+      for (const picture of [1, 2]) {
+        for (const tab of tabs) await tab.go(picture);
+        for (const tab of tabs) await tab.settled();
+        for (const tab of tabs) await expectSame(tab, server, picture);
+      }
+      expectWholeLog(server);
+      browser.kill();
+    }),
+    { numRuns: 20 },
   );
 }, 30_000);

@@ -51,7 +51,7 @@ export class FakeServer {
   }
 
   all(picture: number): ObjectState[] {
-    return [...(this.objects.get(picture)?.values() ?? [])].sort((a, b) => a.order - b.order);
+    return [...(this.objects.get(picture)?.values() ?? [])].sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1));
   }
 
   /** Change an object as another browser would. */

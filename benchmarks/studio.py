@@ -73,14 +73,13 @@ def thousand_masks(path: Path) -> None:
     generator = np.random.default_rng(1)
     annotations = []
     for number in range(1000):
-        mask = np.zeros((3000, 4000), np.uint8, order="F")
         center = (int(generator.integers(100, 3900)), int(generator.integers(100, 2900)))
         axes = (int(generator.integers(20, 120)), int(generator.integers(20, 120)))
-        cv2.ellipse(mask, center, axes, float(generator.uniform(0, 180)), 0, 360, 1, -1)
-        counts = coco_mask.encode(mask)["counts"].decode()
+        outline = cv2.ellipse2Poly(center, axes, int(generator.integers(0, 180)), 0, 360, 5)
+        (mask,) = coco_mask.frPyObjects([outline.ravel().astype(float).tolist()], 3000, 4000)
         annotations.append(
-            {"id": number + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": int(mask.sum())}
-            | {"segmentation": {"size": [3000, 4000], "counts": counts}, "bbox": [*center, *axes]}
+            {"id": number + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": int(coco_mask.area(mask))}
+            | {"segmentation": {"size": [3000, 4000], "counts": mask["counts"].decode()}, "bbox": [*center, *axes]}
         )
     images = [{"id": 1, "file_name": LARGE, "width": 4000, "height": 3000}]
     categories = [{"id": 1, "name": "ellipse"}]

@@ -37,11 +37,11 @@ from anymask.segment.segmenter import Segmenter
 from anymask.studio.decoder_files import PARTS
 from anymask.studio.guard import HEADERS
 
-TESTS = Path(__file__).parents[1] / "tests"
-sys.path.insert(0, str(TESTS / "studio"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
 
 from e2e.browser import ARGUMENTS, chromium
 
+BUILD = Path(__file__).parents[1] / "web" / "tests" / "decoder" / "build.mjs"
 SIZES = [(512, 512), (4000, 3000)]
 """(width, height) of the pictures."""
 MEASURE = """async ([files, model, embedding, size, repeats]) => {
@@ -123,7 +123,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "model" else "right")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         site = Path(place) / "site"
-        subprocess.run(["node", str(TESTS.parent / "web" / "tests" / "decoder" / "build.mjs"), str(site)], check=True)
+        subprocess.run(["node", str(BUILD), str(site)], check=True)
         facts = {
             segmenter.name: prepare(segmenter, embedding, site / segmenter.name) for segmenter, embedding in models
         }

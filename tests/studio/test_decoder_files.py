@@ -6,11 +6,21 @@ import threading
 from pathlib import Path
 
 import onnxruntime
+import pytest
 
 import anymask
+from anymask.studio import decoder_files
 from anymask.studio.decoder_files import DecoderFiles, export_version, make_files
 
 PATIENCE = 300
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that brings no files, whatever was built in this checkout."""
+    folder = tmp_path / "shipped"
+    monkeypatch.setattr(decoder_files, "SHIPPED", folder)
+    return folder
 
 
 def prepared(decoders: Path, model: str = "pocket") -> DecoderFiles:
@@ -47,6 +57,19 @@ def test_they_are_made_once_and_are_the_models(home: Path) -> None:
     again = DecoderFiles("pocket", decoders)
     again.prepare(anymask.load("pocket", device="cpu"), lambda: None)
     assert again.message() == message
+
+
+def test_those_in_the_package_come_first(home: Path, tmp_path: Path, shipped: Path) -> None:
+    made = prepared(home / "studio" / "decoders").message()
+    assert made.files is not None
+    key = made.files.click.split("/")[-2]
+    shipped.mkdir()
+    (shipped / key).symlink_to(home / "studio" / "decoders" / key)
+    brought = DecoderFiles("pocket", tmp_path / "empty")
+    brought.prepare(anymask.load("pocket", device="cpu"), lambda: None)
+    assert brought.message() == made
+    assert brought.path(key, "studio") == shipped / key / "studio.onnx"
+    assert not (tmp_path / "empty").exists()
 
 
 def test_what_goes_wrong_is_said(tmp_path: Path) -> None:

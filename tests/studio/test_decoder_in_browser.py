@@ -27,7 +27,7 @@ from anymask.train.synthetic import synthetic_scene
 pytest.importorskip("playwright")
 pytest.importorskip("fastapi")
 
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
 
 from anymask.studio.decoder_files import PARTS, export_version, make_files
 from anymask.studio.guard import HEADERS
@@ -107,11 +107,16 @@ def site(pocket: Segmenter, photos: dict[str, EncodedImage], home: Path, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -310,18 +315,18 @@ def test_without_isolation_one_thread_answers_the_same(
 
 
 @pytest.mark.long
-def test_a_gpu_answers_the_same(address: str, pocket: Segmenter, photos: dict[str, EncodedImage]) -> None:
+def test_a_gpu_answers_the_same(
+    playwright: Playwright, address: str, pocket: Segmenter, photos: dict[str, EncodedImage]
+) -> None:
     # The one that Chromium plays on the processor.
     played = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
     arguments = [argument for argument in ARGUMENTS if argument != "--disable-gpu"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments + played)
-        page = browser.new_page()
-        page.set_default_timeout(600_000)
-        page.goto(address)
-        assert _load(page, pocket) == "wasm"
-        _check_on(page, pocket, photos["photograph"], "webgpu", 1e-3)
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=chromium(), args=arguments + played)
+    page = browser.new_page()
+    page.goto(address)
+    assert _load(page, pocket) == "wasm"
+    _check_on(page, pocket, photos["photograph"], "webgpu", 1e-3)
+    browser.close()
 
 
 def _check_on(page: Page, segmenter: Segmenter, photo: EncodedImage, backend: str, score_tolerance: float) -> None:

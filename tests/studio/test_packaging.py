@@ -64,6 +64,13 @@ def test_an_installed_wheel_serves_the_page_without_node(tmp_path):
         assert any(part.endswith(".css") for part in parts)
         for part in parts:
             assert answer(f"http://127.0.0.1:{port}{part}")
+        decoder = {"state": "preparing"}
+        while decoder["state"] == "preparing":
+            decoder = json.loads(answer(f"http://127.0.0.1:{port}/api/project"))["decoder"]
+            time.sleep(0.2)
+        assert decoder["state"] == "ready"
+        assert not (tmp_path / "home" / "studio" / "decoders").exists()
+        assert answer(f"http://127.0.0.1:{port}{decoder['files']['click']}")
     finally:
         server.terminate()
         server.wait()

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from anymask.errors import AnymaskError
 from anymask.studio import picture_routes, project_routes
-from anymask.studio.answers import explain, problem
+from anymask.studio.answers import explain
 from anymask.studio.api_page import STYLE, api_page
-from anymask.studio.guard import MISTAKE, Guard
+from anymask.studio.guard import Guard
 from anymask.studio.page import serve_page, static_folder
 from anymask.studio.project import ServedProject
 
@@ -34,8 +34,8 @@ def create_api(project: ServedProject | None) -> FastAPI:
     api.state.project = project
     for kind in (AnymaskError, OSError, RequestValidationError, HTTPException):
         api.add_exception_handler(kind, explain)
-    # Whatever else is raised goes on to the guard, which notes it.
-    api.add_exception_handler(Exception, lambda *_: problem(500, MISTAKE))
+    # Outside of what turns errors into answers, so that whatever else is raised comes to it.
+    api.add_middleware(Guard)
     api.include_router(project_routes.router)
     api.include_router(picture_routes.router)
     described = api.openapi
@@ -52,7 +52,7 @@ def create_api(project: ServedProject | None) -> FastAPI:
     return api
 
 
-def create_app(project: ServedProject, static: Path | None = None) -> Guard:
+def create_app(project: ServedProject, static: Path | None = None) -> FastAPI:
     """Make all that answers a browser.
 
     Args:
@@ -78,4 +78,4 @@ def create_app(project: ServedProject, static: Path | None = None) -> Guard:
     def page(request: Request) -> Response:
         return serve_page(request, folder)
 
-    return Guard(api)
+    return api

@@ -1,6 +1,7 @@
 """The ONNX files with which the page decodes: made once a model, in a process of its own, and kept.
 
-Run as a program, it makes the files of one model in one folder.
+A wheel has those of the embedded model in it. Run as a program, this makes the files of one model, named as for
+:func:`anymask.load`, in one folder; without a folder, in the package, for a wheel.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _log = logging.getLogger(__name__)
 PARTS = {"image": "studio-image", "click": "studio", "refine": "studio-refine"}
 """The parts to export, by what the page calls them."""
 
+SHIPPED = Path(str(files("anymask.studio"))) / "decoders"
+"""What a wheel brings with it, in a folder for each model."""
+
 
 class DecoderFiles:
     """The files of one model, which are there, are being made, or cannot be made.
@@ -40,8 +44,8 @@ class DecoderFiles:
     def __init__(self, model: str, folder: Path) -> None:
         self.model, self.folder = model, folder
         self._key: str | None = None
+        self._place: Path | None = None
         self._reason: str | None = None
-        self._ready = False
         self._closing = False
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
@@ -53,9 +57,9 @@ class DecoderFiles:
             segmenter: the model.
             settled: called when they are there, or cannot be made.
         """
-        self._key = f"{segmenter.weights_fingerprint}-{export_version()}"
-        if self._are_there():
-            self._ready = True
+        self._key = files_key(segmenter)
+        self._place = self._find()
+        if self._place is not None:
             settled()
             return
 
@@ -73,16 +77,16 @@ class DecoderFiles:
         """Say how far it is."""
         if self._reason is not None:
             return Decoder(state="failed", reason=self._reason)
-        if not self._ready:
+        if self._place is None:
             return Decoder(state="preparing")
         places = {name: f"/api/decoder/{self._key}/{part}.onnx" for name, part in PARTS.items()}
         return Decoder(state="ready", files=Addresses(**places))
 
     def path(self, key: str, part: str) -> Path | None:
         """Find a file by its address; None where there is none."""
-        if not self._ready or key != self._key or part not in PARTS.values():
+        if self._place is None or key != self._key or part not in PARTS.values():
             return None
-        return self.folder / key / f"{part}.onnx"
+        return self._place / f"{part}.onnx"
 
     def close(self) -> None:
         """Stop making files."""
@@ -91,9 +95,12 @@ class DecoderFiles:
             if self._process is not None:
                 self._process.terminate()
 
-    def _are_there(self) -> bool:
+    def _find(self) -> Path | None:
         assert self._key is not None
-        return all((self.folder / self._key / f"{part}.onnx").is_file() for part in PARTS.values())
+        for place in (SHIPPED / self._key, self.folder / self._key):
+            if all((place / f"{part}.onnx").is_file() for part in PARTS.values()):
+                return place
+        return None
 
     def _make(self) -> None:
         assert self._key is not None
@@ -111,12 +118,17 @@ class DecoderFiles:
             said = str(error)
         if self._closing:
             return
-        if self._are_there():
-            self._ready = True
+        self._place = self._find()
+        if self._place is not None:
             return
         lines = [line.strip() for line in said.splitlines() if line.strip()] or ["its process ended without a word"]
         self._reason = f"the decoder for the page cannot be made: {lines[-1].removeprefix('anymask: ')}"
         _log.error("%s", self._reason)
+
+
+def files_key(segmenter: Segmenter) -> str:
+    """Name the files of a model: another name for other weights, and once the files would be made otherwise."""
+    return f"{segmenter.weights_fingerprint}-{export_version()}"
 
 
 def export_version() -> str:
@@ -150,6 +162,6 @@ def make_files(model: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        make_files(sys.argv[1], Path(sys.argv[2]))
+        make_files(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else SHIPPED / files_key(load(sys.argv[1])))
     except (AnymaskError, OSError) as error:
         sys.exit(f"anymask: {' '.join(str(error).split())}")

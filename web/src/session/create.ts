@@ -141,6 +141,6 @@ export function createSession(options: SessionOptions): Session {
     const next = opening.neighbour(by);
     if (next === null) return;
     editing.finish();
-    opening.open(next);
+    opening.open(next.id);
   }
 }

@@ -254,12 +254,18 @@ export class Editing {
   /** The open picture, if its objects can be asked for, at that point. */
   #promptable(point: Point | null): PictureDocument | null {
     const { desk, onRefusal } = this.#options;
-    const { decoder } = desk.state.getState();
+    const { decoder, embedding } = desk.state.getState();
     const { document } = desk;
     if (!document || document.picture.error !== null) return null;
     if (point && document.size && !isInside(point, document.size)) return null;
     if (decoder === "failed") {
       onRefusal("The decoder could not be started, so that clicks cannot be answered.");
+      return null;
+    }
+    if (embedding === "failed") {
+      onRefusal(
+        "This picture could not be encoded, so that clicks cannot be answered. Open it again to try once more.",
+      );
       return null;
     }
     return document;

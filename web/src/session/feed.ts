@@ -53,7 +53,7 @@ export class Feed {
   }
 
   want(wanted: Wanted): void {
-    for (const picture of this.#failed) if (!wanted.now.includes(picture)) this.#failed.delete(picture);
+    for (const picture of wanted.now) if (!this.#wanted.now.includes(picture)) this.#failed.delete(picture);
     this.#wanted = wanted;
     this.#prefetch.want({ ...wanted, now: wanted.now.filter((picture) => !this.isReady(picture)) });
     this.advance();

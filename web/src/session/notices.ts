@@ -21,7 +21,7 @@ export class Notices {
   /** Tell of something that went wrong, in its own words. */
   fault(error: unknown, what = ""): void {
     const text = error instanceof Error ? error.message : String(error);
-    this.notify("error", what === "" ? text : `${what}: ${text}`);
+    this.notify("error", text.includes(what) ? text : `${what}: ${text}`);
   }
 
   dismiss(id: number): void {

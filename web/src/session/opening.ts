@@ -87,11 +87,11 @@ export class Opening {
   }
 
   /** The picture that is some places further in the list. */
-  neighbour(by: number): number | null {
+  neighbour(by: number): Picture | null {
     const { desk } = this.#options;
     const { pictures } = desk.state.getState();
     const index = pictures.findIndex(({ id }) => id === desk.document?.id);
-    return index < 0 ? null : (pictures[index + by]?.id ?? null);
+    return index < 0 ? null : (pictures[index + by] ?? null);
   }
 
   /** A picture's size, as far as the list tells it. */

@@ -171,7 +171,8 @@ export class Studio {
     const { signal } = this.#end;
     void this.#watch.run();
     const project = await untilReached(() => api.project(signal), timing.connection, signal);
-    this.state.setState({ project, labels: project.labels });
+    const unsaved = await outbox.count(project.id);
+    this.state.setState({ project, labels: project.labels, unsaved, saving: unsaved > 0 ? "saving" : "saved" });
     this.#memory = openMemory(project.id, storages, address);
     this.#sender = new Sender({
       api,
@@ -219,6 +220,7 @@ export class Studio {
   }
 
   #objectsCame(document: PictureDocument): void {
+    if (document.picture.error !== null) this.#queue.cancel(this.#queue.of(document));
     if (document !== this.desk.document) {
       this.#feed.advance();
       this.#queue.advance();
@@ -291,8 +293,8 @@ export class Studio {
     const { document } = this.desk;
     const shown = document && document.picture.error === null ? [document.id] : [];
     const now = [...new Set([...shown, ...this.#queue.pictures])];
-    const soon = AHEAD.map((by) => this.opening.neighbour(by)).filter((picture) => picture !== null);
-    this.#feed.want({ now, soon });
+    const soon = AHEAD.flatMap((by) => this.opening.neighbour(by) ?? []).filter((picture) => picture.error === null);
+    this.#feed.want({ now, soon: soon.map((picture) => picture.id) });
   }
 
   #settled(picture: number, { isOutdated, copies }: Settled): void {

@@ -55,9 +55,9 @@ export class Prefetch {
   }
 
   want(wanted: Wanted): void {
-    this.#wanted = wanted;
     // Whoever comes to a picture again may have mended it.
-    for (const picture of this.#failed) if (!wanted.now.includes(picture)) this.#failed.delete(picture);
+    for (const picture of wanted.now) if (!this.#wanted.now.includes(picture)) this.#failed.delete(picture);
+    this.#wanted = wanted;
     this.#advance();
   }
 

@@ -31,6 +31,8 @@ export class FakeServer {
   beforeStoring: ((changes: readonly Change[]) => Promise<void> | void) | null = null;
   /** Called once changes are stored; may throw, as if the answer were lost. */
   afterStoring: (() => Promise<void> | void) | null = null;
+  /** What the list says of all pictures, whatever is true. */
+  listedAs: Partial<Picture> = {};
   beforeOpening: (() => Promise<void> | void) | null = null;
   /** Why a change can never be stored, if it cannot. */
   refuse: (change: Change) => string | null = () => null;
@@ -108,6 +110,7 @@ export class FakeServer {
             ? {}
             : { width: null, height: null }),
           objects: this.present(picture.id).length,
+          ...this.listedAs,
         })),
       })),
     openPicture: (id) =>

@@ -51,7 +51,13 @@ test("a picture that cannot be encoded gives its waiting clicks up, and says why
   const tab = newBrowser().open(server);
   await tab.until((state) => state.embedding === "failed");
   expect(tab.state.notices).toMatchObject([{ kind: "error", text: "photo-1.jpg: The file is damaged." }]);
+  tab.session.click({ x: 10, y: 10 }, true);
+  expect([tab.state.selected, tab.state.notices.length]).toEqual([null, 2]);
+  await pass();
+  expect(server.requests.filter((request) => request.startsWith("embedding 1"))).toHaveLength(1);
+  server.broken.clear();
   await tab.go(2);
+  await tab.go(1);
   tab.session.click({ x: 10, y: 10 }, true);
   await tab.settled();
   expect(tab.state.objects).toHaveLength(1);
@@ -154,7 +160,7 @@ test("the decoder is loaded when the server has prepared it, and again when anot
   const ready = server.decoder;
   server.decoder = { state: "preparing", files: null, reason: null };
   const tab = newBrowser().open(server);
-  await tab.until((state) => state.server !== null);
+  await tab.until((state) => state.server !== null && state.picture !== null);
   tab.session.click({ x: 10, y: 10 }, true);
   await pass();
   expect(tab.state).toMatchObject({ decoder: "preparing", backend: null, waiting: [{}] });
@@ -239,4 +245,21 @@ test("a slow or lost server does not keep clicks from being answered in the next
   expect(server.present(2)).toEqual(tab.state.objects);
   tab.session.undo();
   expect(tab.state.objects).toMatchObject([{ order: 1 }]);
+});
+
+test("clicks in a picture that turns out to be unreadable are given up", async () => {
+  const server = new FakeServer();
+  const [picture] = server.pictures;
+  if (picture) Object.assign(picture, { width: null, height: null, error: "photo-1.jpg is not an image." });
+  server.encoded = new Set();
+  let letAnswer: () => void = () => undefined;
+  server.beforeOpening = () => new Promise((resolve) => (letAnswer = resolve));
+  server.listedAs = { error: null };
+  const tab = newBrowser().open(server);
+  await tab.until((state) => state.picture !== null);
+  tab.session.click({ x: 10, y: 10 }, true);
+  expect(tab.state.waiting).toHaveLength(1);
+  letAnswer();
+  await tab.until((state) => state.picture?.error !== null);
+  expect(tab.state).toMatchObject({ waiting: [], selected: null, embedding: "none" });
 });

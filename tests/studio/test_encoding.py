@@ -179,6 +179,10 @@ def test_a_bad_picture_is_told_and_tried_again_once_it_has_changed(bench: Bench,
         bench.wait(3)
     bench.wait(4)
     assert bench.order.count("e2") == 1
+    bench.encoder.hold(False)
+    with pytest.raises(PictureError, match="broken or incomplete"):
+        bench.wait(2, Work.PROPOSALS)
+    bench.encoder.hold(True)
     (bench.folder / "2.png").write_bytes(whole)
     (bench.folder / "3.png").write_bytes(whole)
     assert bench.wait(2) == bench.wait(3)

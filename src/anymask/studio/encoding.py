@@ -317,13 +317,20 @@ class BackgroundEncoder:
             raise PictureError(f"{file.path.name} cannot be encoded: its embedding has numbers beyond float16")
         return halved.tobytes()
 
-    def _propose(self, picture: int, file: PictureFile) -> bytes:
-        """Find all masks of a picture, as JSON of a list of proposals without their ids."""
+    def _propose(self, picture: int, file: PictureFile) -> bytes | None:
+        """Find all masks of a picture, as JSON of a list of proposals without their ids.
+
+        Returns:
+            None if the embedding has gone from the cache: it is made again, and then this.
+        """
         assert self._segmenter is not None
-        name = self._name(picture, Work.EMBEDDING)
-        data = None if name is None else self._cache.get(name)
+        with self._changed:
+            name = self._name(picture, Work.EMBEDDING) or ""
+            if name in self._failures:
+                raise PictureError(self._failures[name])
+        data = self._cache.get(name)
         if data is None:
-            raise PictureError(f"{file.path.name} has no embedding, so that nothing can be proposed: open it again")
+            return None
         height, width = image_size(file.path)
         frame = Frame(height, width, self._segmenter.input_side)
         embedding = torch.from_numpy(np.frombuffer(data, "<f2").astype(np.float32))

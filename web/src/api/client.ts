@@ -9,6 +9,7 @@ import type {
   Proposals,
   ServerStatus,
 } from "./types";
+import { pause } from "./patience";
 import { NetworkError, request } from "./request";
 
 export { ApiError, NetworkError } from "./request";
@@ -151,25 +152,6 @@ async function body<T>(response: Response, read: (response: Response) => Promise
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new NetworkError("The answer of the studio's server broke off.", { cause: error });
   }
-}
-
-/** Wait for some milliseconds; rejects with the signal's reason once that is aborted. */
-export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
-    if (signal?.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }
 
 function fileName(disposition: string | null): string | null {

@@ -1,5 +1,23 @@
-import { pause } from "./client";
 import { NetworkError } from "./request";
+
+/** Wait for some milliseconds; rejects with the signal's reason once that is aborted. */
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    if (signal?.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
 
 /**
  * Ask again and again until the server can be reached; what it refuses is not asked again.

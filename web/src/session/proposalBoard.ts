@@ -61,11 +61,13 @@ export class ProposalBoard {
   consider(): void {
     const { desk, timing } = this.#options;
     const { tool, embedding } = desk.state.getState();
-    if (this.#found || this.#loading || !this.#document) return;
+    // Without an embedding there is nothing to propose, and whoever needs one says why there is none.
+    const isEncoded = embedding === "ready" || embedding === "loading";
+    if (this.#found || this.#loading || !this.#document || !isEncoded) return;
     clearTimeout(this.#idle);
     this.#idle = undefined;
     if (tool === "everything") void this.#load(this.#document);
-    else if (embedding === "ready") {
+    else {
       const document = this.#document;
       this.#idle = setTimeout(() => void this.#load(document), timing.idle);
     }

@@ -259,6 +259,7 @@ test("clicks in a picture that turns out to be unreadable are given up", async (
   await tab.until((state) => state.picture !== null);
   tab.session.click({ x: 10, y: 10 }, true);
   expect(tab.state.waiting).toHaveLength(1);
+  await tab.until(() => server.openRequests.has("open 1"));
   letAnswer();
   await tab.until((state) => state.picture?.error !== null);
   expect(tab.state).toMatchObject({ waiting: [], selected: null, embedding: "none" });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Proposal } from "../../src/api/types";
 import { RunLengths } from "../../src/geometry/rle";
-import { newBrowser, type Tab } from "./browser";
+import { newBrowser, pass, type Tab } from "./browser";
 import { FakeServer, MODEL, SIZE } from "./fakeServer";
 
 function square(x: number, y: number, side: number): RunLengths {
@@ -120,4 +120,15 @@ test("proposals are waited for, and come by themselves in a picture at which nob
   await tab.go(2);
   expect(tab.state.proposals).toBeNull();
   await tab.until((state) => state.proposals?.length === 1);
+});
+
+test("of a picture that cannot be read nothing is asked", async () => {
+  const server = new FakeServer();
+  server.broken.add(1);
+  const tab = newBrowser().open(server);
+  tab.session.setTool("everything");
+  await tab.until((state) => state.embedding === "failed");
+  await pass();
+  expect(server.requests).not.toContain("proposals 1");
+  expect(tab.state.notices).toHaveLength(1);
 });

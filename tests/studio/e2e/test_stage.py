@@ -222,6 +222,7 @@ def test_two_fingers_zoom_and_move_without_a_click(studio):
 
 @pytest.mark.usefixtures("astronaut")
 def test_the_picture_stays_fitted_when_the_window_changes(studio):
+    rest(studio)
     before = studio.viewport()
     studio.page.set_viewport_size({"width": 1000, "height": 600})
     studio.wait_for_viewport_after(before)

@@ -148,7 +148,11 @@ export function listenToPointer(root: HTMLElement, session: Session, stage: Stag
     { signal },
   );
 
-  const unsubscribe = session.state.subscribe(showCursor);
+  const unsubscribe = session.state.subscribe((state, before) => {
+    // What was begun on one picture shall not end on another.
+    if (state.picture?.id !== before.picture?.id) gestures.escape();
+    showCursor();
+  });
   showCursor();
   return () => {
     ending.abort();

@@ -73,7 +73,8 @@ export class StageViewport implements StageControls {
 
   fit(): void {
     const { picture, window } = this.state.getState();
-    if (picture && window.width > 0) this.state.setState({ viewport: geometry.fit(picture, window), fitted: true });
+    if (!picture || window.width === 0) return;
+    this.state.setState({ viewport: this.onWholePixels(geometry.fit(picture, window)), fitted: true });
   }
 
   actualSize(): void {
@@ -95,9 +96,13 @@ export class StageViewport implements StageControls {
   settle(): void {
     const { viewport, picture } = this.state.getState();
     if (!picture) return;
+    const settled = this.onWholePixels(viewport);
+    if (settled.x !== viewport.x || settled.y !== viewport.y) this.state.setState({ viewport: settled });
+  }
+
+  private onWholePixels({ scale, x, y }: geometry.Viewport): geometry.Viewport {
     const whole = (offset: number) => Math.round(offset * this.pixelRatio) / this.pixelRatio;
-    const [x, y] = [whole(viewport.x), whole(viewport.y)];
-    if (x !== viewport.x || y !== viewport.y) this.state.setState({ viewport: { scale: viewport.scale, x, y } });
+    return { scale, x: whole(x), y: whole(y) };
   }
 
   private move(viewport: geometry.Viewport): void {

@@ -1,12 +1,12 @@
 import type { Box, Click, ObjectState } from "../api/types";
-import { findPresent, presentObjects, type Content } from "../annotation/objects";
+import { findPresent, presentObjects } from "../annotation/objects";
 import { withChoice } from "../annotation/prompts";
 import { boxBetween, isInside } from "../geometry/boxes";
 import { smallestAt } from "../geometry/hits";
 import type { Point } from "../geometry/shapes";
 import type { Desk } from "./desk";
 import type { PictureDocument } from "./documents";
-import type { PromptEdit, PromptQueue, Question } from "./promptQueue";
+import type { Description, PromptEdit, PromptQueue, Question } from "./promptQueue";
 import type { Recorder } from "./recorder";
 
 export interface EditingOptions {
@@ -118,7 +118,7 @@ export class Editing {
     const { desk, queue } = this.#options;
     const { selected } = desk.state.getState();
     if (selected === null) return;
-    if (!queue.amend(selected, { finished: true })) this.markFinished(desk.document, selected);
+    if (!queue.finish(selected)) this.markFinished(desk.document, selected);
     this.#letGo();
   }
 
@@ -156,11 +156,11 @@ export class Editing {
   }
 
   /** Change what is said of an object, but not its mask. */
-  describe(object: string, action: string, content: Pick<Partial<Content>, "label" | "color" | "visible">): void {
+  describe(object: string, action: string, content: Description): void {
     const { desk, queue, recorder } = this.#options;
     const state = findPresent(desk.document?.objects ?? [], object);
     if (!desk.document || !state) {
-      queue.amend(object, content);
+      queue.describe(object, content);
       return;
     }
     const isNews = Object.entries(content).some(([name, value]) => state[name as keyof ObjectState] !== value);
@@ -211,14 +211,14 @@ export class Editing {
     const { stickyLabel } = desk.state.getState();
     this.forgetCancelled(document);
     const content = isFirst ? { label: stickyLabel } : {};
-    queue.add({ document, object, question, isFirst, content, made: recorder.next() });
+    queue.add({ document, object, question, isFirst, content, isLast: false, made: recorder.next() });
   }
 
   /** Take edits back before they are answered. */
   #giveUp(document: PictureDocument, edits: readonly PromptEdit[]): void {
     const { desk, queue } = this.#options;
-    const unfinished = edits.map((edit) => ({ ...edit, content: { ...edit.content, finished: false } }));
-    this.#cancelled.set(document, [...(this.#cancelled.get(document) ?? []), ...unfinished.toReversed()]);
+    const unfinished = edits.map((edit) => ({ ...edit, isLast: false })).toReversed();
+    this.#cancelled.set(document, [...(this.#cancelled.get(document) ?? []), ...unfinished]);
     queue.cancel(edits);
     for (const { object, isFirst } of edits) {
       const { selected } = desk.state.getState();

@@ -1,6 +1,6 @@
 import type { ObjectState, Proposal } from "../api/types";
 import { traceMask } from "../geometry/contours";
-import { RunLengths } from "../geometry/rle";
+import { RunLengths, RunLengthsError } from "../geometry/rle";
 import type { Rings, Size } from "../geometry/shapes";
 
 interface Shape {
@@ -18,27 +18,16 @@ export class Outlines {
     this.#size = size;
   }
 
-  /**
-   * The mask of an object or proposal.
-   *
-   * @throws RunLengthsError where its run lengths are damaged.
-   */
+  /** The mask of an object or proposal; an empty one where its run lengths are damaged. */
   mask(object: Pick<ObjectState | Proposal, "id" | "counts">): RunLengths {
     const shape = this.#shape(object.id, object.counts);
-    return (shape.mask ??= RunLengths.fromCounts(object.counts, this.#size));
+    return (shape.mask ??= read(object.counts, this.#size));
   }
 
-  /** Its outline along the corners of pixels; of damaged run lengths there is none. */
+  /** Its outline along the corners of pixels. */
   rings(object: Pick<ObjectState | Proposal, "id" | "counts">): Rings {
     const shape = this.#shape(object.id, object.counts);
-    if (shape.rings === null) {
-      try {
-        shape.rings = traceMask(this.mask(object));
-      } catch {
-        shape.rings = [];
-      }
-    }
-    return shape.rings;
+    return (shape.rings ??= traceMask(this.mask(object)));
   }
 
   /** Take over an outline that is known already. */
@@ -53,5 +42,14 @@ export class Outlines {
       this.#shapes.set(id, shape);
     }
     return shape;
+  }
+}
+
+function read(counts: string, size: Size): RunLengths {
+  try {
+    return RunLengths.fromCounts(counts, size);
+  } catch (error) {
+    if (error instanceof RunLengthsError) return new RunLengths(new Uint32Array(0), size);
+    throw error;
   }
 }

@@ -17,6 +17,9 @@ import type { Recorder } from "./recorder";
 export type Question =
   { kind: "click"; click: Click } | { kind: "remove-click"; click: Click } | { kind: "box"; box: Box };
 
+/** What is said of an object beside its mask. */
+export type Description = Partial<Pick<Content, "label" | "color" | "visible">>;
+
 /** Something a person asked of an object, which the decoder has not answered. */
 export interface PromptEdit {
   document: PictureDocument;
@@ -24,8 +27,10 @@ export interface PromptEdit {
   question: Question;
   /** Whether the object begins with it. */
   isFirst: boolean;
-  /** What else was said of the object meanwhile, such as its label. */
-  content: Partial<Content>;
+  /** What else was said of the object meanwhile. */
+  content: Description;
+  /** Whether the person went on from the object after it. */
+  isLast: boolean;
   /** When it was asked; see `Recorder.next`. */
   made: number;
 }
@@ -92,11 +97,17 @@ export class PromptQueue {
   }
 
   /** Say more of an object whose last question is not answered; false if there is none. */
-  amend(object: string, content: Partial<Content>): boolean {
+  describe(object: string, content: Description): boolean {
     const last = this.#edits.findLast((edit) => edit.object === object);
-    if (!last) return false;
-    last.content = { ...last.content, ...content };
-    return true;
+    if (last) last.content = { ...last.content, ...content };
+    return last !== undefined;
+  }
+
+  /** Have an object finished by the answer to its last question; false if that has come. */
+  finish(object: string): boolean {
+    const last = this.#edits.findLast((edit) => edit.object === object);
+    if (last) last.isLast = true;
+    return last !== undefined;
   }
 
   /** Ask for the readings of an object's lone click, when there is nothing else to do. */
@@ -146,7 +157,7 @@ export class PromptQueue {
     if (asksNothing(prompts)) {
       const rest: Partial<Content> =
         prompts.base === null ? { status: "deleted" } : { counts: prompts.base, prompts: null, score: null };
-      recorder.change(document, action, [{ object, ...rest, ...edit.content }], made);
+      recorder.change(document, action, [{ object, ...rest, ...said(edit) }], made);
       return;
     }
     const answer = await decoder.answer(document.id, prompts);
@@ -162,7 +173,7 @@ export class PromptQueue {
       model: model(),
     } satisfies Partial<Content>;
     const rest = now === null ? this.#blank(document) : {};
-    recorder.change(document, action, [{ object, ...rest, ...mask, ...edit.content }], made);
+    recorder.change(document, action, [{ object, ...rest, ...mask, ...said(edit) }], made);
     const after = findPresent(document.objects, object);
     if (after && answer) onAnswer(document, after, answer);
   }
@@ -190,6 +201,10 @@ export class PromptQueue {
       finished: false,
     };
   }
+}
+
+function said({ content, isLast }: PromptEdit): Partial<Content> {
+  return isLast ? { ...content, finished: true } : content;
 }
 
 /** The prompts with a question added; null where it asks nothing new. */

@@ -1,5 +1,5 @@
-import { pause, type Api } from "../api/client";
-import { untilReached } from "../api/patience";
+import type { Api } from "../api/client";
+import { pause, untilReached } from "../api/patience";
 import type { ObjectState, Proposal, Proposals } from "../api/types";
 import { findObject, nextOrder, presentObjects } from "../annotation/objects";
 import { Overlaps } from "../annotation/overlaps";

@@ -1,4 +1,5 @@
-import { ApiError, pause, type Api } from "../api/client";
+import { ApiError, type Api } from "../api/client";
+import { pause } from "../api/patience";
 import type { DecoderFiles, DecoderState, Project, ServerStatus } from "../api/types";
 import type { Decoder } from "../decoder/decoder";
 import type { StoreApi } from "zustand/vanilla";
@@ -25,6 +26,8 @@ const MOST_ATTEMPTS = 3;
 export class ServerWatch {
   readonly #options: ServerWatchOptions;
   #loaded: string | null = null;
+  /** The files that were tried last, and how often in vain. */
+  #tried: string | null = null;
   #attempts = 0;
   #isLoading = false;
   #askNow: (() => void) | null = null;
@@ -101,7 +104,10 @@ export class ServerWatch {
   async #load(files: DecoderFiles): Promise<void> {
     const { api, decoder, state, notices, signal, onDecoder } = this.#options;
     const name = JSON.stringify(files);
-    if (this.#isLoading || this.#loaded === name || this.#attempts >= MOST_ATTEMPTS) return;
+    if (this.#isLoading || this.#loaded === name) return;
+    if (this.#tried !== name) this.#attempts = 0;
+    if (this.#attempts >= MOST_ATTEMPTS) return;
+    this.#tried = name;
     const isOther = this.#loaded !== null;
     this.#isLoading = true;
     try {

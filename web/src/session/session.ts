@@ -120,6 +120,10 @@ export interface Session {
   rejectProposal(proposal: string): void;
   acceptAllProposals(): void;
 
+  /**
+   * Take back what was done last to this picture's objects; a click that is not answered yet is given up. Undoing what
+   * an object was finished with takes it up again.
+   */
   undo(): void;
   redo(): void;
   /** Objects and labels again from the server, such as after an import. */

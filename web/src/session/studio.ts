@@ -171,7 +171,7 @@ export class Studio {
     const { signal } = this.#end;
     void this.#watch.run();
     const project = await untilReached(() => api.project(signal), timing.connection, signal);
-    const unsaved = await outbox.count(project.id);
+    const unsaved = await outbox.count(project.id).catch(() => 0);
     this.state.setState({ project, labels: project.labels, unsaved, saving: unsaved > 0 ? "saving" : "saved" });
     this.#memory = openMemory(project.id, storages, address);
     this.#sender = new Sender({
@@ -263,9 +263,9 @@ export class Studio {
   }
 
   #answerFailed(edit: PromptEdit, error: unknown): void {
-    const { document, object, content } = edit;
+    const { document, object, isLast } = edit;
     this.notices.fault(error);
-    if (content.finished === true) this.editing.markFinished(document, object);
+    if (isLast) this.editing.markFinished(document, object);
     const { selected } = this.state.getState();
     if (selected === object && !this.#queue.has(object) && !findPresent(document.objects, object)) {
       this.editing.select(null);
@@ -301,10 +301,15 @@ export class Studio {
     const document = this.opening.document(picture);
     if (document) document.epoch++;
     if (!isOutdated) return;
+    const { selected } = this.state.getState();
+    const copy = copies.get(selected ?? "");
     void this.opening.refresh(picture).then(() => {
-      const { selected } = this.state.getState();
-      const copy = copies.get(selected ?? "");
-      if (copy !== undefined && document === this.desk.document) this.editing.select(copy);
+      const now = this.state.getState().selected;
+      const isFree = now === selected || now === null;
+      // What was changed elsewhere stays as it is there: it is let go of without being finished here.
+      if (copy === undefined || document !== this.desk.document || !isFree) return;
+      this.state.setState({ selected: copy });
+      this.#selected();
     });
   }
 

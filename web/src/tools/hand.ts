@@ -72,8 +72,7 @@ export class Hand implements GestureTarget {
 
   /** The picture may have moved away under the resting pointer. */
   pointAgain(time: number): void {
-    if (this.pointer === null) return;
-    this.hover(this.pointer, time);
+    if (this.pointer !== null) this.hover(this.pointer, time);
   }
 
   /** Look again at what is under the pointer, after objects or the tool have changed. */

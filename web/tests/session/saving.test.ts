@@ -122,7 +122,7 @@ test("a change elsewhere is shown, and this page's other mask is kept beside it"
   const tab = await opened(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
-  const theirs = { ...made, version: made.version + 1, label: "theirs" };
+  const theirs = { ...made, version: made.version + 1, label: "theirs", finished: false };
   server.isLost = true;
   tab.session.select(made.id);
   tab.session.click({ x: 9, y: 10 }, true);
@@ -133,6 +133,7 @@ test("a change elsewhere is shown, and this page's other mask is kept beside it"
   await tab.until((state) => state.objects.length === 2 && state.unsaved === 0);
   const copy = tab.state.objects.find((object) => object.id !== made.id);
   expect(tab.state.objects).toContainEqual(theirs);
+  expect(theirs.finished).toBe(false);
   expect(copy).toMatchObject({ version: 1, counts: mine?.counts, prompts: mine?.prompts, color: 1 });
   expect(server.present(1)).toHaveLength(2);
   expect(tab.state.selected).toBe(copy?.id);
@@ -167,6 +168,7 @@ test("an object that somebody deleted while it was refined here is kept as anoth
   tab.session.click({ x: 9, y: 10 }, true);
   await tab.until((state) => state.objects.length === 1 && state.objects[0]?.id !== made.id && state.unsaved === 0);
   expect(server.present(1)).toMatchObject([{ prompts: { clicks: [{ x: 5 }, { x: 9 }] } }]);
+  expect(tab.state.selected).toBe(server.present(1)[0]?.id);
 });
 
 test("undo does not reach over a change made elsewhere", async () => {

@@ -5,8 +5,8 @@ The page is the built one, the server a process of its own with `pocket`, the pi
 mouse is moved by the browser's own input events. Times from pointer to mask are those that the page itself measures,
 from the time stamp of the event until the mask is painted; the pointer moves every 33 ms, and where its next movement
 comes before a mask is decoded, that one is not painted and not counted. "start" begins with the command, first with
-nothing prepared: no decoder, no embedding, and the browser's cache is always empty. Memory is that of the page's
-process, and what the page itself says that it holds.
+nothing prepared: no embedding, and no decoder but the one that a package may bring; the browser's cache is always
+empty. Memory is that of the page's process, and what the page itself says that it holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -317,11 +318,12 @@ def start(bench: Bench, repeats: int) -> Table:
                 with bench.browsing() as (context, _):
                     studio = StudioPage(context.pages[0], server.address)
                     studio.page.goto(server.address)
-                    studio.wait("state.picture !== null")
+                    studio.wait("state.picture !== null && state.picture.width !== null")
                     studio.until("document.querySelector('[data-testid=stage]')?.dataset.scale > 0")
                     shown = time.perf_counter() - begun
                     studio.page.evaluate(
-                        "window.anymaskStudio.session.onPreview((one) => { if (one) window.preview_seen = true; })"
+                        "() => { const { session } = window.anymaskStudio;"
+                        " session.onPreview((one) => { window.preview_seen ||= one !== null; }); }"
                     )
                     picture = studio.state("picture")
                     while not studio.page.evaluate("window.preview_seen === true"):
@@ -344,6 +346,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=2, help="of start")
     options = parser.parse_args()
+    # Else servers and browsers would outlive it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if chromium() is None:
         sys.exit("there is no Chromium: apt-get install chromium, or set ANYMASK_CHROMIUM to the path of one")
     console = Console(width=140)

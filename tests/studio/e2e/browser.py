@@ -104,10 +104,12 @@ class StudioPage:
 
     def wait_until_saved(self) -> None:
         """Until all that was done is answered by the decoder and confirmed by the server."""
+        self.wait_until_decoded()
         self.wait("!state.decoding && state.unsaved === 0 && state.saving === 'saved'")
 
     def wait_until_decoded(self) -> None:
-        self.wait("!state.decoding")
+        """Until nothing that was asked waits for an answer."""
+        self.wait("!state.decoding && state.waiting.length === 0")
 
     def state(self, name: str) -> Any:
         """A part of the session's state."""

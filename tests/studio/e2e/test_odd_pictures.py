@@ -45,7 +45,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transparent = np.dstack([ball(), np.full((200, 300), 255, np.uint8)])
     transparent[:20, :, 3] = 0
     Image.fromarray(transparent).save(folder / "transparent.png")
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))
+    (folder / "ruined.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(500))
     (folder / "truncated.png").write_bytes((folder / "lzw.tif").read_bytes()[:100])
     (folder / "notes.txt").write_text("not a picture")
     Image.fromarray(np.asarray(data.coffee())[:1, :1]).save(folder / "tiny.png")
@@ -92,7 +92,7 @@ def test_the_mask_lies_where_it_was_clicked(studio: StudioPage, server: Server, 
     studio.wait_until_saved()
 
 
-@pytest.mark.parametrize("name", ["broken.jpg", "truncated.png"])
+@pytest.mark.parametrize("name", ["ruined.jpg", "truncated.png"])
 def test_a_broken_picture_says_so_and_the_next_one_works(studio: StudioPage, server: Server, name: str):
     number = next(one["id"] for one in studio.state("pictures") if one["name"] == name)
     studio.page.evaluate("number => window.anymaskStudio.session.openPicture(number)", number)

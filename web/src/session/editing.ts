@@ -185,7 +185,7 @@ export class Editing {
     const edit = this.#cancelled.get(document)?.pop();
     if (edit) {
       if (edit.isFirst) this.finish();
-      if (edit.isFirst || findPresent(document.objects, edit.object)) {
+      if (edit.isFirst || queue.has(edit.object) || findPresent(document.objects, edit.object)) {
         desk.state.setState({ selected: edit.object });
         queue.add({ ...edit, made: recorder.next() });
         this.#options.onSelect();

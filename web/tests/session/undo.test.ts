@@ -146,6 +146,20 @@ test("undo of the first click while it is being answered leaves nothing", async 
   expect(tab.state.objects).toHaveLength(1);
 });
 
+test("a second click that is taken back comes again although the first one is still being answered", async () => {
+  const server = new FakeServer();
+  const tab = await opened(server);
+  const release = tab.decoder.hold();
+  tab.session.click({ x: 10, y: 10 }, true);
+  tab.session.click({ x: 20, y: 10 }, true);
+  tab.session.undo();
+  tab.session.redo();
+  expect(tab.state.waiting).toHaveLength(2);
+  release();
+  await tab.settled();
+  expect(tab.state.objects.map((object) => object.prompts?.clicks.length)).toEqual([2]);
+});
+
 function described({ counts: mask, label, color, visible, prompts }: Tab["state"]["objects"][number]): object {
   return { mask, label, color, visible, prompts };
 }

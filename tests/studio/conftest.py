@@ -11,6 +11,7 @@ import httpx2
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from anymask.engine.store import Store
 from anymask.segment.segmenter import Segmenter
@@ -18,6 +19,8 @@ from anymask.studio.model import StudioModel
 from anymask.studio.project import ServedProject
 from anymask.studio.server import StudioServer, address, listen
 from anymask.train.synthetic import synthetic_scene
+
+from .e2e.browser import ARGUMENTS, chromium
 
 SIZE = (60, 80)
 """(height, width) of the pictures."""
@@ -38,6 +41,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if place.name.startswith("popen-"):
         place = place.parent
     return place / "anymask-home"
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from anymask.segment.pixels import read_image
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
-from .e2e.browser import ARGUMENTS, chromium
+from .e2e.browser import chromium
 
 WEB = Path(__file__).parents[2] / "web"
 
@@ -89,11 +89,8 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield browser.new_context(accept_downloads=True)
-        browser.close()
+def context(browser: Browser) -> BrowserContext:
+    return browser.new_context(accept_downloads=True)
 
 
 @pytest.fixture

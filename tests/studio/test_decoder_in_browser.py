@@ -27,9 +27,9 @@ from anymask.train.synthetic import synthetic_scene
 pytest.importorskip("playwright")
 pytest.importorskip("fastapi")
 
-from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright
 
-from anymask.studio.decoder_files import PARTS, export_version, make_files
+from anymask.studio.decoder_files import PARTS, files_key, make_files
 from anymask.studio.guard import HEADERS
 
 from .e2e.browser import ARGUMENTS, chromium
@@ -98,25 +98,12 @@ def site(pocket: Segmenter, photos: dict[str, EncodedImage], home: Path, tmp_pat
     folder: Path = tmp_path_factory.mktemp("site")
     subprocess.run(["node", str(WEB / "tests" / "decoder" / "build.mjs"), str(folder)], cwd=WEB, check=True)
     # Where a studio keeps them that these tests start, so that they are made once.
-    made = home / "studio" / "decoders" / f"{pocket.weights_fingerprint}-{export_version()}"
+    made = home / "studio" / "decoders" / files_key(pocket)
     make_files("pocket", made)
     (folder / "decoder").symlink_to(made)
     for name, photo in photos.items():
         photo.embedding.half().numpy().tofile(folder / f"{name}.bin")
     return folder
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

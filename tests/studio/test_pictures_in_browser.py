@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from anymask.engine.store import Store
 from anymask.segment.pixels import read_image
@@ -16,7 +16,7 @@ from anymask.studio.model import StudioModel
 from anymask.studio.project import ServedProject
 
 from .conftest import Serve
-from .e2e.browser import ARGUMENTS, chromium
+from .e2e.browser import chromium
 from .odd_pictures import ODD_PICTURES, write_odd_picture
 
 PIXELS = """async (address) => {
@@ -34,16 +34,17 @@ PIXELS = """async (address) => {
 
 
 @pytest.mark.skipif(chromium() is None, reason="there is no Chromium: apt-get install chromium")
-def test_every_kind_of_picture(tmp_path: Path, serve: Serve, noise: Callable[..., np.ndarray]) -> None:
+def test_every_kind_of_picture(
+    tmp_path: Path, serve: Serve, browser: Browser, noise: Callable[..., np.ndarray]
+) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     for kind in ODD_PICTURES:
         write_odd_picture(folder, kind, noise)
-    with Store.open(folder) as store, sync_playwright() as playwright:
+    with Store.open(folder) as store:
         store.sync_pictures()
         project = ServedProject(store, StudioModel(), cache_folder=tmp_path / "cache")
         client = serve(project)
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page()
         page.goto(f"{client.base_url}docs")
         for picture in project.pictures(0, 100):
@@ -56,4 +57,4 @@ def test_every_kind_of_picture(tmp_path: Path, serve: Serve, noise: Callable[...
             # Decoders of JPEG round differently, and both are right.
             most = 2 if picture.name.endswith(".jpg") else 0
             assert np.abs(shown[..., :3] - expected).max() <= most, picture.name
-        browser.close()
+        page.close()

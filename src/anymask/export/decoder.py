@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anymask.export.check import Agreement, compare_decoder
-from anymask.export.files import DEFAULT_OPSET, Exported, Part, check_request, in_float32, trace, write
+from anymask.export.files import DEFAULT_OPSET, POINT_AXES, Exported, Part, check_request, in_float32, trace, write
 from anymask.models.mask_decoder import MaskDecoder
 from anymask.models.sam import Sam
 from anymask.models.tracing import is_tracing
@@ -233,8 +233,7 @@ def export_decoder(
     part = Part("decoder", "single-mask" if single_mask else "", eight_bit)
     graph = DecoderGraph(exact.network, single_mask).eval()
     inputs = example_inputs(exact.network)
-    dynamic = {"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}}
-    model = trace(graph, inputs, OUTPUTS, dynamic, {"masks": {2: "height", 3: "width"}}, opset)
+    model = trace(graph, inputs, OUTPUTS, POINT_AXES, {"masks": {2: "height", 3: "width"}}, opset)
 
     def agree(file: Path) -> Agreement:
         return compare_decoder(file, exact, single_mask, exact=not eight_bit)

@@ -29,6 +29,9 @@ DEFAULT_OPSET = 18
 OPSETS = range(18, 24)
 """Operator sets that can be asked for: 18 is the first in which an image can be made smaller as Pillow does."""
 
+POINT_AXES = {"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}}
+"""What makes a decoder take any number of points; see :func:`trace`."""
+
 MAX_FILE_BYTES = 2_000_000_000
 """The format allows 2 GiB in one file; what is larger keeps its weights in a second one."""
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from anymask.export.check import Agreement, compare_studio, compare_studio_image
 from anymask.export.decoder import best_mask
 from anymask.export.errors import ExportError
-from anymask.export.files import DEFAULT_OPSET, Exported, Part, check_request, in_float32, trace, write
+from anymask.export.files import DEFAULT_OPSET, POINT_AXES, Exported, Part, check_request, in_float32, trace, write
 from anymask.models.layers import LayerNorm2d
 from anymask.models.sam import Sam
 from anymask.models.transformer import Attention, TwoWayAttentionBlock
@@ -384,8 +384,7 @@ def export_studio(
     encoder, side = exact.prompt_encoder, exact.input_side
     inputs = studio_image_part(exact, torch.zeros(1, encoder.embed_dim, *encoder.image_embedding_size))
     inputs |= {"point_coords": torch.full((1, 5, 2), side / 2), "point_labels": torch.tensor([[1.0, 0, 2, 3, -1]])}
-    dynamic = {"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}}
-    model = trace(graph, inputs, OUTPUTS, dynamic, {}, opset)
+    model = trace(graph, inputs, OUTPUTS, POINT_AXES, {}, opset)
 
     def agree(file: Path) -> Agreement:
         return compare_studio(

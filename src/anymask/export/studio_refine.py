@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from anymask.export.check import Agreement, compare_studio_refine
 from anymask.export.decoder import DecoderGraph, example_inputs
-from anymask.export.files import DEFAULT_OPSET, Exported, Part, check_request, in_float32, trace, write
+from anymask.export.files import DEFAULT_OPSET, POINT_AXES, Exported, Part, check_request, in_float32, trace, write
 from anymask.models.sam import Sam
 from anymask.segment.segmenter import Segmenter
 
@@ -78,8 +78,7 @@ def export_studio_refine(
     graph = StudioRefineDecoder(exact.network, single_mask).eval()
     inputs = example_inputs(exact.network)
     del inputs["orig_im_size"]
-    dynamic = {"point_coords": {1: "num_points"}, "point_labels": {1: "num_points"}}
-    model = trace(graph, inputs, OUTPUTS, dynamic, {}, opset)
+    model = trace(graph, inputs, OUTPUTS, POINT_AXES, {}, opset)
 
     def agree(file: Path) -> Agreement:
         return compare_studio_refine(file, exact, single_mask, exact=not eight_bit)

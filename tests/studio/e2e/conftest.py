@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 from skimage import data
 
 import anymask.studio
 from anymask.segment.pixels import read_image
 
-from .browser import ARGUMENTS, StudioPage, chromium
+from .browser import StudioPage, chromium
 from .server import Server
 
 
@@ -48,19 +48,6 @@ def server(pictures: Path, home: Path, tmp_path_factory: pytest.TempPathFactory)
         time.sleep(0.2)
     yield server
     server.kill()
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

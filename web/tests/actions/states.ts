@@ -4,6 +4,7 @@ import type { CutOutCommands } from "../../src/actions/cutOutCommands";
 import { createPage, type Page } from "../../src/actions/page";
 import type { ObjectState, Picture } from "../../src/api/types";
 import type { StageControls } from "../../src/canvas/stageControls";
+import { BLANK } from "../../src/session/create";
 import type { Session, StudioState } from "../../src/session/session";
 
 export function objectState(id: string, changes: Partial<ObjectState> = {}): ObjectState {
@@ -31,6 +32,7 @@ export function picture(id: number, changes: Partial<Picture> = {}): Picture {
 
 export function studioState(changes: Partial<StudioState> = {}): StudioState {
   return {
+    ...BLANK,
     project: {
       id: "project",
       name: "photos",
@@ -49,27 +51,9 @@ export function studioState(changes: Partial<StudioState> = {}): StudioState {
     },
     pictures: [picture(1), picture(2)],
     picture: picture(1),
-    objects: [],
-    selected: null,
-    waiting: [],
-    readings: null,
-    tool: "segment",
-    labels: [],
-    stickyLabel: null,
-    proposals: null,
-    hoveredProposal: null,
-    masksHidden: false,
     embedding: "ready",
     decoder: "ready",
     backend: "wasm",
-    decoding: false,
-    saving: "saved",
-    unsaved: 0,
-    serverLost: false,
-    server: null,
-    canUndo: false,
-    canRedo: false,
-    notices: [],
     ...changes,
   };
 }

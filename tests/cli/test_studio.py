@@ -68,6 +68,17 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
+def test_files_that_cannot_be_used_are_said(folder: Path, served: list[dict[str, Any]]) -> None:
+    (folder / "photos" / "c\n.heic").write_bytes(b"?")
+    one = run("photos", "--port", 0)
+    assert "1 file cannot be used: c?.heic: .heic files are not read: convert it" in one.output
+    (folder / "photos" / "d.nef").write_bytes(b"?")
+    more = run("photos", "--port", 0)
+    assert "2 files cannot be used: c?.heic: .heic files are not read" in more.output
+    assert "the page lists them all" in more.output
+    assert len(served) == 2
+
+
 def test_a_folder_or_one_picture_of_it(folder: Path, served: list[dict[str, Any]]) -> None:
     assert run("photos", "--port", 0).exit_code == 0
     assert run("photos/b.png", "--port", 0, "--no-browser").exit_code == 0

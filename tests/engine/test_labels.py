@@ -88,6 +88,21 @@ def test_renaming_to_a_label_that_is_there_joins_them(store, picture):
     assert {state.label for state in store.objects(picture)} == {"auto"}
 
 
+def test_a_renaming_that_was_done_before_changes_nothing(store, picture):
+    store.apply(picture, [change(new_object(label="car"))])
+    for _ in range(2):
+        assert store.set_labels(["auto"], {" car ": " auto "}) == ["auto"]
+        assert [(state.label, state.version) for state in store.objects(picture)] == [("auto", 2)]
+
+
+def test_a_renaming_that_fails_renames_nothing(store, picture):
+    store.apply(picture, [change(new_object(label="car")), change(new_object(label="dog"))])
+    before = store.objects(picture)
+    with pytest.raises(LabelInUseError, match="dog"):
+        store.set_labels(["auto"], {"car": "auto"})
+    assert (store.labels(), store.objects(picture), len(store.events())) == (["car", "dog"], before, 2)
+
+
 def test_renaming_many(store, picture):
     for first in (0, 1):
         store.apply(picture, [change(new_object(label="car", order=first + number / 700)) for number in range(700)])

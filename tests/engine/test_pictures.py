@@ -11,7 +11,7 @@ import pytest
 
 from anymask.engine.annotation import Status
 from anymask.engine.errors import FolderError, UnknownPictureError, UnreadablePictureError
-from anymask.engine.pictures import Picture, PictureSync
+from anymask.engine.pictures import Picture, PictureSync, UnusableFile
 from anymask.engine.store import Store
 
 from .changing import after, change, counts_of, new_object
@@ -95,7 +95,16 @@ def test_a_name_that_cannot_be_said_is_reported(store, folder):
     (folder / "img2.png").rename(folder / os.fsdecode(b"caf\xe9.png"))
     found = store.sync_pictures()
     assert (found.pictures, found.missing) == (3, 1)
-    assert found.unusable == ["caf\N{REPLACEMENT CHARACTER}.png has a name that is not written in UTF-8: rename it"]
+    reason = "its name, or that of a folder, is not in UTF-8: rename it"
+    assert found.unusable == [UnusableFile("caf\N{REPLACEMENT CHARACTER}.png", reason)]
+
+
+def test_pictures_of_other_kinds_are_reported(store, folder):
+    (folder / "IMG 1.HEIC").write_bytes(b"?")
+    (folder / "notes.txt").write_text("no picture")
+    found = store.sync_pictures()
+    assert found.pictures == len(NAMES)
+    assert found.unusable == [UnusableFile("IMG 1.HEIC", ".heic files are not read: convert it to JPEG, PNG or TIFF")]
 
 
 def test_unusual_names(tmp_path, paint):

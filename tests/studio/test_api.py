@@ -36,6 +36,7 @@ def test_the_project(client: httpx2.Client, project: ServedProject, random_segme
         "id": project.store.project_id,
         "name": "photos",
         "pictures": 4,
+        "unusable": 0,
         "model": {
             "name": "custom",
             "fingerprint": random_segmenter.weights_fingerprint,
@@ -301,6 +302,36 @@ def test_labels(client: httpx2.Client) -> None:
     assert "dog" in detail(in_use)
     assert client.put("/api/labels", json={"labels": ["a", "a"]}).status_code == 422
     assert client.get("/api/project").json()["labels"] == ["cat", "dog"]
+
+
+def test_renaming_labels_reaches_objects_and_can_be_sent_twice(client: httpx2.Client) -> None:
+    made = new_object(label="dog")
+    client.put("/api/labels", json={"labels": ["cat", "dog"]})
+    client.post("/api/pictures/1/changes", json=changes(made))
+    renaming = {"labels": ["cat", "hound"], "renamed": {"dog": "hound"}}
+    for _ in range(2):
+        assert client.put("/api/labels", json=renaming).json() == {"labels": ["cat", "hound"]}
+        [stored] = client.get("/api/pictures/1").json()["objects"]
+        assert (stored["label"], stored["version"]) == ("hound", 2)
+    joined = {"labels": ["cat"], "renamed": {"hound": "cat"}}
+    assert client.put("/api/labels", json=joined).json() == {"labels": ["cat"]}
+    assert client.get("/api/pictures/1").json()["objects"][0]["label"] == "cat"
+    nowhere = client.put("/api/labels", json={"labels": ["cat", "bird"], "renamed": {"mouse": "bird"}})
+    assert nowhere.status_code == 422
+    assert "no label 'mouse' to be renamed" in detail(nowhere)
+    assert client.put("/api/labels", json={"labels": ["cat"], "renamed": ["cat"]}).status_code == 422
+
+
+def test_files_that_cannot_be_used_are_listed(store: Store, serve: Serve, pictures: Path, tmp_path: Path) -> None:
+    for name in ("a.heic", "b.nef"):
+        (pictures / name).write_bytes(b"?")
+    unusable = store.sync_pictures().unusable
+    client = serve(ServedProject(store, StudioModel("pocket"), cache_folder=tmp_path / "cache", unusable=unusable))
+    assert client.get("/api/project").json()["unusable"] == 2
+    first = {"name": "a.heic", "reason": ".heic files are not read: convert it to JPEG, PNG or TIFF"}
+    assert client.get("/api/unusable?limit=1").json() == {"total": 2, "files": [first]}
+    assert [one["name"] for one in client.get("/api/unusable").json()["files"]] == ["a.heic", "b.nef"]
+    assert client.get("/api/unusable?limit=0").status_code == 422
 
 
 def test_unknown_decoders(client: httpx2.Client) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import onnxruntime
 import pytest
+from filelock import FileLock
 
 import anymask
 from anymask.studio import decoder_files
@@ -78,6 +81,45 @@ def test_what_goes_wrong_is_said(tmp_path: Path) -> None:
     assert (message.state, message.files) == ("failed", None)
     assert message.reason is not None
     assert message.reason.startswith("the decoder for the page cannot be made: unknown model 'no-such-model'")
+
+
+def test_those_that_nobody_uses_go_when_others_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_files, "export_part", lambda _, path, part: path.write_text(part))
+    decoders, day = tmp_path / "decoders", 86_400
+    ages = {"kept-by-use": 0.5, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "being-made": 6}
+    for name in ages:
+        make_files("pocket", decoders / name)
+    (decoders / "somebodys").mkdir()
+    for name, days in ages.items():
+        os.utime(decoders / name, (time.time() - days * day,) * 2)
+    # Nothing goes while nothing is made.
+    make_files("pocket", decoders / "second")
+    os.utime(decoders / "second", (time.time() - 2 * day,) * 2)
+    assert len(list(decoders.iterdir())) == 7
+    with FileLock(decoders / "being-made" / "making.lock"):
+        make_files("pocket", decoders / "new")
+    there = {path.name for path in decoders.iterdir()}
+    assert there == {"new", "kept-by-use", "second", "third", "being-made", "somebodys"}
+    # What was used today stays, however many there are.
+    for number in range(decoder_files.MOST_KEPT + 1):
+        make_files("pocket", decoders / f"today-{number}")
+    there = {path.name for path in decoders.iterdir()}
+    today = {f"today-{number}" for number in range(decoder_files.MOST_KEPT + 1)}
+    assert there == today | {"new", "kept-by-use", "somebodys"}
+
+
+def test_use_keeps_them(home: Path) -> None:
+    decoders = home / "studio" / "decoders"
+    message = prepared(decoders).message()
+    assert message.files is not None
+    key = message.files.click.split("/")[-2]
+    long_ago = (1_000_000.0, 1_000_000.0)
+    os.utime(decoders / key, long_ago)
+    made = prepared(decoders)
+    assert (decoders / key).stat().st_mtime > time.time() - 60
+    os.utime(decoders / key, long_ago)
+    assert made.path(key, "studio") is not None
+    assert (decoders / key).stat().st_mtime > time.time() - 60
 
 
 def test_closing_stops_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
@@ -22,6 +23,7 @@ from anymask.studio.disk_cache import DiskCache
 from anymask.studio.encoding import BackgroundEncoder
 from anymask.studio.errors import PictureError
 from anymask.studio.picture_files import find_picture
+from anymask.studio.stepping_back import PatientStop, ProcessorTimes
 from anymask.train.synthetic import synthetic_scene
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,6 +113,26 @@ def test_results_are_the_models(bench: Bench, random_segmenter: Segmenter) -> No
     assert json.loads(other.wait(3, Work.PROPOSALS)) == proposals
     assert other.encoder.close(PATIENCE)
     assert not {"e3", "p3"} & set(other.order)
+
+
+@pytest.mark.usefixtures("few_points")
+def test_what_is_asked_for_is_done_while_the_rest_rests(
+    bench: Bench, random_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+    # Longer than any test: only what is waited for goes on.
+    monkeypatch.setattr("anymask.studio.stepping_back._LONGEST_REST", 10 * PATIENCE)
+    monkeypatch.setattr("anymask.studio.stepping_back._REST", 10 * PATIENCE)
+    bench.encoder._stop = PatientStop(
+        lambda: bench.encoder._is_awaited(bench.encoder._running),
+        lambda: ProcessorTimes(*[float(next(seconds))] * 2),
+    )
+    bench.start(random_segmenter)
+    while len(bench.order) < 2:
+        pass
+    bench.wait(4)
+    bench.wait(4, Work.PROPOSALS)
+    assert bench.order == ["e1", "e2", "e4", "p4"]
 
 
 @pytest.mark.usefixtures("few_points")

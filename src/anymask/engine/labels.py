@@ -44,7 +44,8 @@ def replace(session: Session, names: Sequence[str], renamed: Mapping[str, str], 
     Args:
         session: one that writes.
         names: all labels in their new order.
-        renamed: from old names to names in ``names``.
+        renamed: from old names to names in ``names``; where the new name was there before, the two become one. A
+            renaming that was done before is no error.
         now: the time.
 
     Returns:
@@ -56,9 +57,9 @@ def replace(session: Session, names: Sequence[str], renamed: Mapping[str, str], 
     """
     wanted = _clean(names)
     before = set(listed(session))
-    changed = {old: new for old, new in renamed.items() if old != new}
+    changed = _clean_renames(renamed)
     for old, new in changed.items():
-        if old not in before:
+        if old not in before and new not in before:
             raise LabelError(f"there is no label {old!r} to be renamed: the first are {', '.join(sorted(before)[:10])}")
         if new not in wanted or old in wanted:
             raise LabelError(f"to rename {old!r} to {new!r}, the new list must hold {new!r} and not {old!r}")
@@ -87,6 +88,11 @@ def _clean(names: Sequence[str]) -> list[str]:
     if twice:
         raise LabelError(f"the label {twice[0]!r} is given twice")
     return wanted
+
+
+def _clean_renames(renamed: Mapping[str, str]) -> dict[str, str]:
+    cleaned = {clean_label(old) or old: clean_label(new) or new for old, new in renamed.items()}
+    return {old: new for old, new in cleaned.items() if old != new}
 
 
 def _check_unused(session: Session, left_out: set[str]) -> None:

@@ -47,6 +47,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class UnusableFile:
+    """A file in the folder that looks like a picture and cannot be one of the project.
+
+    Attributes:
+        name: its path in the folder; what cannot be written in UTF-8 is replaced by question marks.
+        reason: why, and what to do, in a sentence.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PictureSync:
     """What a look through the folder found.
 
@@ -55,31 +68,40 @@ class PictureSync:
         added: how many are new.
         missing: how many are gone since the last look; their objects are kept.
         returned: how many of those that were gone are there again.
-        unusable: files that cannot be pictures of a project, in a sentence each.
+        unusable: files that cannot be pictures of a project.
     """
 
     pictures: int
     added: int
     missing: int
     returned: int
-    unusable: list[str]
+    unusable: list[UnusableFile]
 
 
-def names_in(folder: Path) -> tuple[list[str], list[str]]:
-    """List the pictures below a folder, and in a sentence each what has no usable name.
+OTHER_PICTURE_SUFFIXES = (
+    *(".heic", ".heif", ".jxl", ".psd", ".svg", ".exr", ".hdr", ".tga"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
+)
+"""File names that end so are pictures to people, but of kinds that are not read."""
+
+
+def names_in(folder: Path) -> tuple[list[str], list[UnusableFile]]:
+    """List the pictures below a folder, and files there that are pictures to people but cannot be used.
 
     Raises:
         FolderError: it cannot be listed.
     """
     names, unusable = [], []
     try:
-        for path in files_below(folder, IMAGE_SUFFIXES):
+        for path in files_below(folder, (*IMAGE_SUFFIXES, *OTHER_PICTURE_SUFFIXES)):
             name = path.relative_to(folder).as_posix()
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                plain = name.encode(errors="surrogateescape").decode(errors="replace")
-                unusable.append(f"{plain} has a name that is not written in UTF-8: rename it")
+            plain = _written_in_utf8(name)
+            suffix = path.suffix.lower()
+            if suffix in OTHER_PICTURE_SUFFIXES:
+                reason = f"{suffix} files are not read: convert it to JPEG, PNG or TIFF"
+                unusable.append(UnusableFile(plain, reason))
+            elif plain != name:
+                unusable.append(UnusableFile(plain, "its name, or that of a folder, is not in UTF-8: rename it"))
             else:
                 names.append(name)
     except OSError as error:
@@ -87,7 +109,16 @@ def names_in(folder: Path) -> tuple[list[str], list[str]]:
     return names, unusable
 
 
-def sync(session: Session, names: Sequence[str], unusable: list[str], now: datetime) -> PictureSync:
+def _written_in_utf8(name: str) -> str:
+    """Return a file's name, with question marks for bytes that are no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode(errors="surrogateescape").decode(errors="replace")
+    return name
+
+
+def sync(session: Session, names: Sequence[str], unusable: list[UnusableFile], now: datetime) -> PictureSync:
     """Make the project's pictures those of these names; none is ever removed, only marked as missing."""
     there = set(names)
     known = {row.name: row for row in session.execute(select(PictureRow.id, PictureRow.name, PictureRow.missing_since))}

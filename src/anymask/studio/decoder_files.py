@@ -6,17 +6,21 @@ A wheel has those of the embedded model in it. Run as a program, this makes the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from anymask.errors import AnymaskError
 from anymask.export import export_part
@@ -28,6 +32,11 @@ _log = logging.getLogger(__name__)
 
 PARTS = {"image": "studio-image", "click": "studio", "refine": "studio-refine"}
 """The parts to export, by what the page calls them."""
+
+MOST_KEPT = 4
+"""Folders of files that are kept, beside those that were in use during the last day."""
+_SECONDS_IN_USE = 86_400.0
+_LOCK = "making.lock"
 
 SHIPPED = Path(str(files("anymask.studio"))) / "decoders"
 """What a wheel brings with it, in a folder for each model."""
@@ -86,6 +95,7 @@ class DecoderFiles:
         """Find a file by its address; None where there is none."""
         if self._place is None or key != self._key or part not in PARTS.values():
             return None
+        self._note_use(self._place)
         return self._place / f"{part}.onnx"
 
     def close(self) -> None:
@@ -99,8 +109,14 @@ class DecoderFiles:
         assert self._key is not None
         for place in (SHIPPED / self._key, self.folder / self._key):
             if all((place / f"{part}.onnx").is_file() for part in PARTS.values()):
+                self._note_use(place)
                 return place
         return None
+
+    def _note_use(self, place: Path) -> None:
+        if place.parent == self.folder:
+            with contextlib.suppress(OSError):
+                os.utime(place)
 
     def _make(self) -> None:
         assert self._key is not None
@@ -143,6 +159,9 @@ def export_version() -> str:
 def make_files(model: str, folder: Path) -> None:
     """Make the files of a model, unless another process has made them meanwhile.
 
+    Where it makes any, it removes those beside them that were not used for the longest time, as of models and versions
+    that are not used any more: ``MOST_KEPT`` folders stay, and those that were used during the last day.
+
     Args:
         model: as for :func:`anymask.load`.
         folder: is made.
@@ -152,12 +171,29 @@ def make_files(model: str, folder: Path) -> None:
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "making.lock"):
+    os.utime(folder)
+    with FileLock(folder / _LOCK):
         missing = [part for part in PARTS.values() if not (folder / f"{part}.onnx").is_file()]
         segmenter = load(model, device="cpu", precision="float32") if missing else None
         for part in missing:
             assert segmenter is not None
             export_part(segmenter, folder / f"{part}.onnx", part)
+    if missing and folder.parent != SHIPPED:
+        _drop_unused(folder.parent)
+
+
+def _drop_unused(decoders: Path) -> None:
+    """Remove the folders of files that were not used for the longest time, but for ``MOST_KEPT``."""
+    used = []
+    with contextlib.suppress(OSError):
+        # Whatever else somebody has put there is left alone.
+        used = [(one.parent.stat().st_mtime, one.parent) for one in decoders.glob(f"*/{_LOCK}")]
+    used.sort(reverse=True)
+    for when, place in used[MOST_KEPT:]:
+        if time.time() - when < _SECONDS_IN_USE:
+            continue
+        with contextlib.suppress(OSError, Timeout), FileLock(place / _LOCK, timeout=0):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 if __name__ == "__main__":

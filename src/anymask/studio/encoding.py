@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -26,6 +25,7 @@ from anymask.studio.agenda import Agenda, Task, Urgency, Work
 from anymask.studio.disk_cache import DiskCache
 from anymask.studio.errors import NotHereError, PictureError
 from anymask.studio.picture_files import PictureFile
+from anymask.studio.stepping_back import PatientStop, step_back
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +34,6 @@ _SHARE_OF_CACHE = 0.7
 _BYTES_OF_PROPOSALS = 100_000
 _LEAST_REACH = 4
 _LARGE_PICTURE = 20_000_000
-_NICENESS = 10
-"""Of threads that compute what nobody waits for (setpriority(2))."""
 
 _VERSION = {Work.EMBEDDING: 1, Work.PROPOSALS: 1}
 """Counted up when what is kept changes its form."""
@@ -65,7 +63,8 @@ class BackgroundEncoder:
         self._failures: dict[str, str] = {}
         self._waiting: dict[tuple[int, Work], list[Future[None]]] = {}
         self._running: Task | None = None
-        self._stop = threading.Event()
+        self._stop = PatientStop(lambda: self._is_awaited(self._running))
+        self._rest_until = 0.0
         self._closing = self._held = False
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
 
@@ -232,11 +231,14 @@ class BackgroundEncoder:
     def _work(self) -> None:
         cores = torch.get_num_threads()
         at_once = ThreadPoolExecutor(1, "encoder now", limit_this_thread, (cores,))
-        ahead = ThreadPoolExecutor(1, "encoder ahead", _step_back, (max(1, cores - 1),))
+        ahead = ThreadPoolExecutor(1, "encoder ahead", step_back, (max(1, cores - 1),))
         try:
             while (chosen := self._choose()) is not None:
-                pool = at_once if chosen[0].urgency <= Urgency.NEXT else ahead
-                pool.submit(self._do, *chosen).result()
+                if chosen[0].urgency <= Urgency.NEXT:
+                    at_once.submit(self._do, *chosen).result()
+                else:
+                    ahead.submit(self._do, *chosen).result()
+                    self._rest_until = time.monotonic() + ahead.submit(self._stop.rest).result()
         finally:
             at_once.shutdown()
             ahead.shutdown()
@@ -244,11 +246,14 @@ class BackgroundEncoder:
     def _choose(self) -> tuple[Task, PictureFile, str] | None:
         """Wait for the next task, with its file and the name of its result; None when all is to end."""
         with self._changed:
-            while not self._closing and (task := self._next()) is None:
-                self._changed.wait()
-            if self._closing:
+            while True:
+                rest = self._rest_until - time.monotonic()
+                task = None if self._closing else self._next(rest > 0)
+                if self._closing or task is not None:
+                    break
+                self._changed.wait(rest if rest > 0 else None)
+            if task is None:
                 return None
-            assert task is not None
             file, name = self._files[task.picture], self._name(task.picture, task.work)
             assert isinstance(file, PictureFile)
             assert name is not None
@@ -259,9 +264,13 @@ class BackgroundEncoder:
         self._cache.keep(self._all_names(needed, list(Work)))
         return task, file, name
 
-    def _next(self) -> Task | None:
+    def _next(self, rests: bool) -> Task | None:
         task = self._agenda.next()
-        return None if task is not None and self._held and task.urgency > Urgency.NEXT else task
+        waits = self._held or (rests and not self._is_awaited(task))
+        return None if task is not None and waits and task.urgency > Urgency.NEXT else task
+
+    def _is_awaited(self, task: Task | None) -> bool:
+        return task is not None and (task.picture, task.work) in self._waiting
 
     def _set_reach(self) -> None:
         assert self._segmenter is not None
@@ -338,13 +347,6 @@ class BackgroundEncoder:
         shaped = embedding.reshape(1, encoder.embed_dim, *encoder.image_embedding_size)
         encoded = EncodedImage(self._segmenter, shaped.to(self._segmenter.device), frame)
         return json.dumps(_to_proposals(encoded.segment_everything(stop=self._stop))).encode()
-
-
-def _step_back(threads: int) -> None:
-    """Let the browser, and whatever else is on the same cores, go before this thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-    limit_this_thread(threads)
 
 
 def _to_proposals(masks: Masks) -> list[dict[str, object]]:

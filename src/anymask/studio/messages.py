@@ -68,6 +68,7 @@ class Project(_Message):
         id: tells this project from others that were served at the same address.
         name: of the folder.
         pictures: how many there are.
+        unusable: how many files in the folder look like pictures and cannot be used; /api/unusable lists them.
         model: None while it is being loaded, which the page need not wait for; it is there before the decoder is ready.
         decoder: for the page.
         labels: in the order of their number keys.
@@ -77,10 +78,25 @@ class Project(_Message):
     id: str
     name: str
     pictures: int
+    unusable: int
     model: Model | None
     decoder: Decoder
     labels: list[str]
     palette: list[str]
+
+
+class UnusableFile(_Message):
+    """A file in the folder that looks like a picture and cannot be used: its path there, and why, in a sentence."""
+
+    name: str
+    reason: str
+
+
+class UnusableFiles(_Message):
+    """How many files cannot be used, and the first of them."""
+
+    total: int
+    files: list[UnusableFile]
 
 
 class Picture(_Message):
@@ -161,6 +177,19 @@ class Labels(_Message):
     """The labels of the project in the order of their number keys."""
 
     labels: list[str] = Field(max_length=10_000)
+
+
+class NewLabels(_Message):
+    """What the labels shall be.
+
+    Attributes:
+        labels: all of them, in their new order.
+        renamed: from old names to names in ``labels``, on all objects that have them, in one transaction; if the new
+            name was there before, the two become one. A renaming that was done already is no error.
+    """
+
+    labels: list[str] = Field(max_length=10_000)
+    renamed: dict[str, str] = Field(default={}, max_length=10_000)
 
 
 class FormatChoice(_Message):

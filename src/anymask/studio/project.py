@@ -6,12 +6,13 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID, uuid5
 
 from anymask.draw.palette import PALETTE
 from anymask.engine.errors import StoreError
+from anymask.engine.pictures import UnusableFile
 from anymask.engine.store import Store
 from anymask.errors import AnymaskError
 from anymask.models.locations import weights_folder
@@ -46,6 +47,7 @@ class ServedProject:
         model: not loaded yet.
         cache_bytes: most bytes of embeddings, proposals and pictures made for the browser.
         cache_folder: where they are kept; by default :func:`studio_cache_folder`.
+        unusable: files that were found in the folder and cannot be pictures.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class ServedProject:
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         cache_folder: Path | None = None,
+        unusable: Sequence[UnusableFile] = (),
     ) -> None:
         home = cache_folder or studio_cache_folder()
         self.store, self.model, self.is_closing = store, model, False
+        self.unusable = list(unusable)
         self.cache = DiskCache(home / "pictures", cache_bytes)
         self.decoder = DecoderFiles(model.name, home / "decoders")
         self.encoder = BackgroundEncoder(self.file, self.cache, self._take_size)
@@ -103,7 +107,7 @@ class ServedProject:
         try:
             started = time.monotonic()
             if started - self._looked > _SECONDS_BETWEEN_LOOKS and self._look_took < _LONGEST_LOOK:
-                self.store.sync_pictures()
+                self.unusable = self.store.sync_pictures().unusable
                 self._read_names()
                 self._looked = time.monotonic()
                 self._look_took = self._looked - started
@@ -153,6 +157,7 @@ class ServedProject:
             id=self.store.project_id,
             name=self.store.folder.name,
             pictures=self.store.picture_count(),
+            unusable=len(self.unusable),
             model=self.model.message(),
             decoder=self.decoder.message(),
             labels=self.store.labels(),

@@ -16,7 +16,16 @@ from starlette.background import BackgroundTask
 from anymask.studio.answers import FOR_THIS_PROJECT, PROBLEMS, Served
 from anymask.studio.errors import NotHereError, StudioError
 from anymask.studio.exchange import export_to_download, format_choices, import_upload, safe_upload_name
-from anymask.studio.messages import FormatChoice, Imported, Labels, Project, ServerStatus
+from anymask.studio.messages import (
+    FormatChoice,
+    Imported,
+    Labels,
+    NewLabels,
+    Project,
+    ServerStatus,
+    UnusableFile,
+    UnusableFiles,
+)
 
 router = APIRouter(prefix="/api", responses=PROBLEMS)
 
@@ -37,10 +46,20 @@ def get_status(project: Served) -> ServerStatus:
     return project.status()
 
 
+@router.get("/unusable")
+def list_unusable_files(
+    project: Served, limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many.")] = 1000
+) -> UnusableFiles:
+    """List files in the folder that look like pictures and cannot be used, and why."""
+    files = project.unusable
+    some = [UnusableFile(name=file.name, reason=file.reason) for file in files[:limit]]
+    return UnusableFiles(total=len(files), files=some)
+
+
 @router.put("/labels", dependencies=FOR_THIS_PROJECT)
-def set_labels(labels: Labels, project: Served) -> Labels:
-    """Set the labels, in the order of their number keys; those that objects have cannot be left out."""
-    return Labels(labels=project.store.set_labels(labels.labels))
+def set_labels(labels: NewLabels, project: Served) -> Labels:
+    """Set the labels, in the order of their number keys; those that objects have can be renamed, but not left out."""
+    return Labels(labels=project.store.set_labels(labels.labels, labels.renamed))
 
 
 @router.get("/formats")

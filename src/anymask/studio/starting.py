@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from anymask.segment.errors import MissingPackageError
 from anymask.studio.errors import StudioError
 
 if TYPE_CHECKING:
+    from anymask.engine.pictures import PictureSync, UnusableFile
     from anymask.engine.store import Store
 
 _PACKAGES = ("sqlalchemy", "alembic", "pydantic", "fastapi", "uvicorn", "onnx", "onnxruntime", "onnxscript")
@@ -69,12 +70,14 @@ def run_studio(
     model = StudioModel(options.model, options.device, options.precision)
     model.check()
     folder, first = find_folder(given)
-    store = open_project(folder, options.database)
+    store, found = open_project(folder, options.database)
+    if found.unusable:
+        say(unusable_line(found.unusable))
     try:
         if import_from is not None:
             say(import_masks(store, *import_from))
         listening = listen(host, options.port, store.database.with_suffix(".port"))
-        project = ServedProject(store, model, cache_bytes=cache_bytes)
+        project = ServedProject(store, model, cache_bytes=cache_bytes, unusable=found.unusable)
     except BaseException:
         store.close()
         raise
@@ -111,7 +114,8 @@ def export_studio(
         raise StudioError(
             f"nothing has been annotated here: there is no {place}; --project FILE says where else to look"
         )
-    with open_project(folder, database) as store:
+    store, _ = open_project(folder, database)
+    with store:
         losses = export_project(store, target, format_name, with_pictures=with_pictures)
         masks, start = 0, 0
         while page := store.pictures(start, 5000):
@@ -164,8 +168,8 @@ def find_folder(given: Path) -> tuple[Path, str | None]:
     raise StudioError(f"there is no folder {given}: give a folder of pictures, or a picture in it")
 
 
-def open_project(folder: Path, database: Path | None) -> Store:
-    """Open a folder's project, with the pictures that are there now.
+def open_project(folder: Path, database: Path | None) -> tuple[Store, PictureSync]:
+    """Open a folder's project, with the pictures that are there now, and tell what was found.
 
     Raises:
         StudioError: there are no pictures.
@@ -182,11 +186,19 @@ def open_project(folder: Path, database: Path | None) -> Store:
         )
     store = Store.open(folder, database)
     try:
-        store.sync_pictures()
+        return store, store.sync_pictures()
     except BaseException:
         store.close()
         raise
-    return store
+
+
+def unusable_line(unusable: Sequence[UnusableFile]) -> str:
+    """Say in a line that files cannot be used, with the first as an example. There must be one."""
+    count, first = len(unusable), unusable[0]
+    files = "1 file cannot" if count == 1 else f"{count:,} files cannot"
+    rest = "" if count == 1 else "; the page lists them all, below the pictures"
+    name = "".join(character if character.isprintable() else "?" for character in first.name)
+    return f"{files} be used: {name}: {first.reason}{rest}"
 
 
 def import_masks(store: Store, source: Path, format_name: str | None) -> str:

@@ -99,7 +99,7 @@ class StudioPage:
         self.wait("state.embedding === 'ready' && state.decoder === 'ready'")
         picture = self.state("picture")["id"]
         expect(self.page.get_by_test_id("stage")).to_have_attribute("data-picture", str(picture))
-        shown = f"[data-testid=stage] img[data-state=shown][src*='/pictures/{picture}/']"
+        shown = f"[data-testid=stage] [data-state=shown][data-shows='{picture}']"
         self.page.locator(shown).wait_for()
 
     def wait_until_saved(self) -> None:

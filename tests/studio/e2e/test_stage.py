@@ -107,7 +107,7 @@ def test_the_picture_lies_exactly_under_the_objects(studio):
         for _ in range(steps):
             studio.page.mouse.wheel(0, -150)
         rest(studio)
-        picture = studio.page.locator("[data-testid=stage] img").bounding_box()
+        picture = studio.page.locator("[data-testid=stage] [data-shows]").bounding_box()
         scale, left, top = studio.viewport()
         assert (picture["x"], picture["y"]) == pytest.approx((left, top), abs=0.01)
         assert picture["width"] == pytest.approx(512 * scale, abs=0.1)

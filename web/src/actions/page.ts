@@ -1,6 +1,6 @@
 import { createStore, type StoreApi } from "zustand/vanilla";
 
-export type DialogName = "help" | "export" | "import" | "labels";
+export type DialogName = "help" | "export" | "import" | "labels" | "aside" | "unusable";
 export type Theme = "light" | "dark";
 
 /** What a label is being typed for: an object, or all those to come. */

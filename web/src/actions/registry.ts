@@ -32,6 +32,7 @@ import { showHelp } from "./showHelp";
 import { showMasks } from "./showMasks";
 import { showObject } from "./showObject";
 import { showPictures } from "./showPictures";
+import { showSetAside } from "./showSetAside";
 import { toggleTheme } from "./toggleTheme";
 import { typeLabel } from "./typeLabel";
 import { undo } from "./undo";
@@ -77,6 +78,7 @@ export const ACTIONS: readonly Action[] = [
   toggleTheme,
   exportMasks,
   importMasks,
+  showSetAside,
   showHelp,
 ];
 

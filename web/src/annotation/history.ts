@@ -68,6 +68,20 @@ export function forget(history: History, object: string): History {
   return { past: without(history.past), future: without(history.future) };
 }
 
+/** The history with labels under their new names; whether an object has one does not change by that. */
+export function renameLabels(history: History, renamed: ReadonlyMap<string, string>): History {
+  const state = <T extends ObjectState | null>(before: T): T =>
+    before?.label != null && renamed.has(before.label)
+      ? { ...before, label: renamed.get(before.label) ?? null }
+      : before;
+  const steps = (all: readonly Step[]) =>
+    all.map((step) => ({
+      ...step,
+      entries: step.entries.map((entry) => ({ ...entry, before: state(entry.before), after: state(entry.after) })),
+    }));
+  return { past: steps(history.past), future: steps(history.future) };
+}
+
 /** The state that makes an object what it was before or after an entry; an object that was not yet there is deleted. */
 export function restored(current: ObjectState, wanted: ObjectState | null): ObjectState {
   return nextState(current.id, current, wanted ?? { ...current, status: "deleted" });

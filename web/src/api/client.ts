@@ -8,6 +8,7 @@ import type {
   Project,
   Proposals,
   ServerStatus,
+  UnusableFiles,
 } from "./types";
 import { pause } from "./patience";
 import { NetworkError, request } from "./request";
@@ -44,8 +45,11 @@ export interface Api {
   openPicture(picture: number, signal?: AbortSignal): Promise<OpenPicture>;
   imageUrl(picture: number): string;
   thumbnailUrl(picture: number): string;
-  /** Put a picture's pixels into the browser's cache. */
-  prefetchImage(picture: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * A picture's pixels, as a file; null if it has more than `most` bytes. While the server is away, what the browser may
+   * have kept of it.
+   */
+  image(picture: number, most: number, signal?: AbortSignal): Promise<Blob | null>;
   /** Waits until the server has made it, asking again as long as that takes. */
   embedding(picture: number, priority: Priority, signal?: AbortSignal): Promise<Embedding>;
   /** Waits up to `wait` seconds for them. */
@@ -56,7 +60,19 @@ export interface Api {
     changes: readonly Change[],
     signal?: AbortSignal,
   ): Promise<ChangeResult[]>;
-  putLabels(project: string, labels: readonly string[], signal?: AbortSignal): Promise<string[]>;
+  /**
+   * Make these the labels, in this order.
+   *
+   * @param renamed - from old names to names among `labels`, on all objects that have them.
+   */
+  putLabels(
+    project: string,
+    labels: readonly string[],
+    renamed: ReadonlyMap<string, string>,
+    signal?: AbortSignal,
+  ): Promise<string[]>;
+  /** Files that look like pictures and cannot be used. */
+  unusable(signal?: AbortSignal): Promise<UnusableFiles>;
   formats(signal?: AbortSignal): Promise<FormatChoice[]>;
   /** All pictures where none is given. */
   exportFile(
@@ -93,9 +109,18 @@ export function createApi(base = ""): Api {
     imageUrl: (picture) => address(`pictures/${picture}/image`),
     thumbnailUrl: (picture) => address(`pictures/${picture}/thumbnail`),
 
-    async prefetchImage(picture, signal) {
-      const response = await request(address(`pictures/${picture}/image`), { signal, timeout: null });
-      await body(response, (r) => r.blob());
+    async image(picture, most, signal) {
+      const url = address(`pictures/${picture}/image`);
+      const response = await request(url, { signal, timeout: null }).catch(async (error: unknown) => {
+        const kept = error instanceof NetworkError ? await keptByBrowser(url, signal) : null;
+        if (!kept) throw error;
+        return kept;
+      });
+      if (Number(response.headers.get("Content-Length")) > most) {
+        await response.body?.cancel();
+        return null;
+      }
+      return body(response, (r) => r.blob());
     },
 
     async embedding(picture, priority, signal) {
@@ -118,9 +143,19 @@ export function createApi(base = ""): Api {
       return results;
     },
 
-    async putLabels(project, labels, signal) {
-      return (await send<{ labels: string[] }>("PUT", "labels", project, { labels }, signal)).labels;
+    async putLabels(project, labels, renamed, signal) {
+      return (
+        await send<{ labels: string[] }>(
+          "PUT",
+          "labels",
+          project,
+          { labels, renamed: Object.fromEntries(renamed) },
+          signal,
+        )
+      ).labels;
     },
+
+    unusable: (signal) => json("unusable", { signal }),
 
     formats: (signal) => json("formats", { signal }),
 
@@ -142,6 +177,14 @@ export function createApi(base = ""): Api {
       return json(`import?${query}`, { method: "POST", headers, body: file, signal, timeout: null });
     },
   };
+}
+
+/** What the browser's cache has of an address, without asking whether it is still right. */
+async function keptByBrowser(url: string, signal: AbortSignal | undefined): Promise<Response | null> {
+  const kept = await fetch(url, { cache: "only-if-cached", mode: "same-origin", signal: signal ?? null }).catch(
+    () => null,
+  );
+  return kept?.ok ? kept : null;
 }
 
 /** Read an answer's content, in which a connection may still break. */

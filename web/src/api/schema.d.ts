@@ -44,6 +44,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/unusable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Unusable Files
+         * @description List files in the folder that look like pictures and cannot be used, and why.
+         */
+        get: operations["list_unusable_files_api_unusable_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/labels": {
         parameters: {
             query?: never;
@@ -54,7 +74,7 @@ export interface paths {
         get?: never;
         /**
          * Set Labels
-         * @description Set the labels, in the order of their number keys; those that objects have cannot be left out.
+         * @description Set the labels, in the order of their number keys; those that objects have can be renamed, but not left out.
          */
         put: operations["set_labels_api_labels_put"];
         post?: never;
@@ -473,6 +493,26 @@ export interface components {
             mask_threshold: number;
         };
         /**
+         * NewLabels
+         * @description What the labels shall be.
+         *
+         *     Attributes:
+         *         labels: all of them, in their new order.
+         *         renamed: from old names to names in ``labels``, on all objects that have them, in one transaction; if the new
+         *             name was there before, the two become one. A renaming that was done already is no error.
+         */
+        NewLabels: {
+            /** Labels */
+            labels: string[];
+            /**
+             * Renamed
+             * @default {}
+             */
+            renamed: {
+                [key: string]: string;
+            };
+        };
+        /**
          * ObjectState
          * @description One object of a picture.
          *
@@ -586,6 +626,7 @@ export interface components {
          *         id: tells this project from others that were served at the same address.
          *         name: of the folder.
          *         pictures: how many there are.
+         *         unusable: how many files in the folder look like pictures and cannot be used; /api/unusable lists them.
          *         model: None while it is being loaded, which the page need not wait for; it is there before the decoder is ready.
          *         decoder: for the page.
          *         labels: in the order of their number keys.
@@ -598,6 +639,8 @@ export interface components {
             name: string;
             /** Pictures */
             pictures: number;
+            /** Unusable */
+            unusable: number;
             model: components["schemas"]["Model"] | null;
             decoder: components["schemas"]["Decoder"];
             /** Labels */
@@ -715,6 +758,26 @@ export interface components {
          * @enum {string}
          */
         Status: "present" | "deleted" | "rejected";
+        /**
+         * UnusableFile
+         * @description A file in the folder that looks like a picture and cannot be used: its path there, and why, in a sentence.
+         */
+        UnusableFile: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * UnusableFiles
+         * @description How many files cannot be used, and the first of them.
+         */
+        UnusableFiles: {
+            /** Total */
+            total: number;
+            /** Files */
+            files: components["schemas"]["UnusableFile"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -854,6 +917,74 @@ export interface operations {
             };
         };
     };
+    list_unusable_files_api_unusable_get: {
+        parameters: {
+            query?: {
+                /** @description At most so many. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnusableFiles"];
+                };
+            };
+            /** @description The project has no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request is for another project, or does not fit what is stored. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request cannot be carried out as it is. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be done here: the model is missing, or the server is at fault. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not yet, or not now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     set_labels_api_labels_put: {
         parameters: {
             query?: never;
@@ -866,7 +997,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Labels"];
+                "application/json": components["schemas"]["NewLabels"];
             };
         };
         responses: {

@@ -24,6 +24,7 @@ export type PicturePage = Schemas["PicturePage"];
 export type OpenPicture = Schemas["OpenPicture"];
 export type Proposal = Schemas["Proposal"];
 export type Proposals = Schemas["Proposals"];
+export type UnusableFiles = Schemas["UnusableFiles"];
 export type Labels = Schemas["Labels"];
 export type FormatChoice = Schemas["FormatChoice"];
 export type Imported = Schemas["Imported"];

@@ -3,7 +3,7 @@ import type { Rings, Size } from "../geometry/shapes";
 import { toScreen, type Viewport } from "../geometry/viewport";
 import { acceptableLook, markedLook, paintMask, previewLook, selectedLook, type MaskLook } from "./look";
 import { context2d } from "./objectsLayer";
-import { smoothPath, type Paths } from "./paths";
+import type { Paths } from "./paths";
 
 /** What changes while the pointer moves. All of it in pixels of the picture. */
 export interface InteractionScene {
@@ -65,7 +65,10 @@ export class InteractionLayer {
     if (proposal) this.paintRings(proposal.rings, acceptableLook(proposal.color), view);
     if (marked) this.paintRings(marked.rings, markedLook(marked.color), view);
     if (selected) this.paintRings(selected.rings, selectedLook(selected.color), view);
-    if (preview) paintMask(context, smoothPath(preview.rings), previewLook(preview.color), 1 / view.scale);
+    if (preview) {
+      const path = this.paths.smoothPath(preview.rings, view.scale * ratio);
+      paintMask(context, path, previewLook(preview.color), 1 / view.scale);
+    }
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (selected?.box) this.paintBox(selected.box, view, [5, 4]);
     if (scene.box) this.paintBox(scene.box, view, []);

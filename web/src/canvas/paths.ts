@@ -1,14 +1,17 @@
 import type { Bounds, Rings } from "../geometry/shapes";
 import { chamfer } from "./chamfer";
-import { coarsen, gridFor } from "./coarsen";
 import { PIXELATED_FROM } from "./pictureLayer";
+import { simplify } from "./simplify";
+import { smooth } from "./smooth";
 
-/** In the place of a grid: each corner of each pixel. */
+/** In the place of a tolerance: each corner of each pixel. */
 const EXACT = 0;
+/** What is hardly seen, in device pixels. */
+const UNSEEN = 0.375;
 
 interface Remembered {
   bounds: Bounds;
-  /** By grid. */
+  /** By tolerance. */
   paths: Map<number, Path2D>;
 }
 
@@ -22,15 +25,31 @@ export class Paths {
 
   /**
    * @param scale - device pixels in a pixel of the picture. Where single pixels are seen the path follows them; else
-   * its stairs are cut into slopes, and from afar it is made of fewer points.
+   * its stairs are cut into slopes, and it is made of as few points as look the same.
    */
   path(rings: Rings, scale: number): Path2D {
+    return this.remember(rings, scale < PIXELATED_FROM ? toleranceFor(scale) : EXACT, (tolerance) => {
+      return tolerance === EXACT ? rings : simplify(chamfer(rings, 1), tolerance);
+    });
+  }
+
+  /**
+   * The path of an outline that comes from coarser samples than pixels, with rounded corners.
+   *
+   * @param scale - device pixels in a pixel of the picture.
+   */
+  smoothPath(rings: Rings, scale: number): Path2D {
+    return this.remember(rings, toleranceFor(scale), (tolerance) => {
+      return simplify(smooth(rings, tolerance / 2), tolerance / 2);
+    });
+  }
+
+  private remember(rings: Rings, tolerance: number, outline: (tolerance: number) => Rings): Path2D {
     const { paths } = this.recall(rings);
-    const grid = scale < PIXELATED_FROM ? gridFor(scale) : EXACT;
-    let path = paths.get(grid);
+    let path = paths.get(tolerance);
     if (!path) {
-      path = straightPath(grid === EXACT ? rings : chamfer(coarsen(rings, grid), grid));
-      paths.set(grid, path);
+      path = straightPath(outline(tolerance));
+      paths.set(tolerance, path);
     }
     return path;
   }
@@ -43,6 +62,15 @@ export class Paths {
     }
     return remembered;
   }
+}
+
+/**
+ * How far a path may be from its outline, in picture pixels: a power of two, so that a path serves for many scales.
+ *
+ * @param scale - device pixels in a pixel of the picture.
+ */
+export function toleranceFor(scale: number): number {
+  return 2 ** Math.floor(Math.log2(UNSEEN / scale));
 }
 
 export function boundsOf(rings: Rings): Bounds {
@@ -64,20 +92,6 @@ function straightPath(rings: Rings): Path2D {
   for (const ring of rings) {
     path.moveTo(ring[0] ?? 0, ring[1] ?? 0);
     for (let i = 2; i + 1 < ring.length; i += 2) path.lineTo(ring[i] ?? 0, ring[i + 1] ?? 0);
-    path.closePath();
-  }
-  return path;
-}
-
-/** A path that rounds the corners of rings, through the middles of their edges. */
-export function smoothPath(rings: Rings): Path2D {
-  const path = new Path2D();
-  for (const ring of rings) {
-    const count = ring.length / 2;
-    const x = (i: number) => ring[(i % count) * 2] ?? 0;
-    const y = (i: number) => ring[(i % count) * 2 + 1] ?? 0;
-    path.moveTo((x(0) + x(1)) / 2, (y(0) + y(1)) / 2);
-    for (let i = 1; i <= count; i++) path.quadraticCurveTo(x(i), y(i), (x(i) + x(i + 1)) / 2, (y(i) + y(i + 1)) / 2);
     path.closePath();
   }
   return path;

@@ -34,6 +34,7 @@ export class PictureLayer {
     const stretch = this.#laidOut?.picture === picture ? view.scale / this.#laidOut.scale : Infinity;
     if (rests || stretch > LARGEST_STRETCH || stretch < 1 / LARGEST_STRETCH) this.layOut(picture, view, pixelRatio);
     const change = view.scale / (this.#laidOut?.scale ?? view.scale);
+    this.element.toggleAttribute("data-stretched", change !== 1);
     const scaled = change === 1 ? "" : ` scale(${String(change)})`;
     style.transform = `translate(${String(view.x)}px, ${String(view.y)}px)${scaled}`;
   }

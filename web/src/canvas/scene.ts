@@ -77,7 +77,7 @@ export function interactionScene(
 ): InteractionScene {
   const selected = selectedObject(state);
   const rings = (object: ObjectState) => (object.visible && !state.masksHidden ? session.outline(object) : NO_RINGS);
-  const marked = state.objects.find((object) => object.id === hand.marked.object && object.id !== state.selected);
+  const marked = state.objects.find((object) => object.id === state.marked && object.id !== state.selected);
   const proposal =
     state.tool === "everything" && state.proposals?.find((candidate) => candidate.id === state.hoveredProposal);
   return {

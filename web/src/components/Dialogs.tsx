@@ -2,7 +2,9 @@ import { ExportDialog } from "./ExportDialog";
 import { HelpSheet } from "./HelpSheet";
 import { ImportDialog } from "./ImportDialog";
 import { LabelsDialog } from "./LabelsDialog";
+import { SetAsideDialog } from "./SetAsideDialog";
 import { usePage } from "./StudioContext";
+import { UnusableDialog } from "./UnusableDialog";
 
 /** The dialog that is open, if any. */
 export function Dialogs() {
@@ -11,5 +13,7 @@ export function Dialogs() {
   if (dialog === "export") return <ExportDialog />;
   if (dialog === "import") return <ImportDialog />;
   if (dialog === "labels") return <LabelsDialog />;
+  if (dialog === "aside") return <SetAsideDialog />;
+  if (dialog === "unusable") return <UnusableDialog />;
   return null;
 }

@@ -1,5 +1,5 @@
 import { Eye, EyeOff, Trash2 } from "lucide-react";
-import { memo } from "react";
+import { memo, useEffect } from "react";
 import type { ObjectState } from "../api/types";
 import { ColorChip } from "./ColorChip";
 import { LabelInput } from "./LabelInput";
@@ -60,6 +60,22 @@ function Score({ score }: { score: number | null }) {
 /** An object in the list. */
 export const ObjectRow = memo(function ObjectRow({ object, index, selected, labelling }: Props) {
   const { session } = useContextOfStudio();
+  const marked = useStudio((state) => state.marked === object.id);
+  const mark = () => {
+    session.mark(object.id, "list");
+  };
+  const unmark = () => {
+    session.unmark(object.id, "list");
+  };
+
+  // The list keeps only rows that are seen, and a row that is gone does not tell that the pointer has left it.
+  useEffect(
+    () => () => {
+      session.unmark(object.id, "list");
+    },
+    [object.id, session],
+  );
+
   const tabIndex = selected ? 0 : -1;
   const name = objectName(object, index);
   return (
@@ -72,6 +88,11 @@ export const ObjectRow = memo(function ObjectRow({ object, index, selected, labe
       aria-selected={selected}
       aria-rowindex={index + 1}
       aria-label={name}
+      data-marked={marked}
+      onPointerEnter={mark}
+      onPointerLeave={unmark}
+      onFocus={mark}
+      onBlur={unmark}
       onClick={() => {
         session.select(object.id);
       }}

@@ -11,6 +11,19 @@ import { useRows } from "./useRows";
 
 const ROW_HEIGHT = 34;
 
+const NOTHING = { loading: "Loading…", loaded: "None yet", failed: "They could not be read. Open the picture again." };
+
+/** Why there are no objects in the list. */
+function Nothing() {
+  const objects = useStudio((state) => (state.picture === null ? null : state.objectsState));
+  if (objects === null) return null;
+  return (
+    <p className={styles.nothing} data-state={objects}>
+      {NOTHING[objects]}
+    </p>
+  );
+}
+
 function ObjectList() {
   const objects = useStudio((state) => state.objects);
   const selected = useStudio((state) => state.selected);
@@ -46,7 +59,7 @@ function ObjectList() {
           ))}
         </div>
       </div>
-      {objects.length === 0 && selected === null && <p className={styles.nothing}>None yet</p>}
+      {objects.length === 0 && selected === null && <Nothing />}
       {selected !== null && index < 0 && <PendingObject id={selected} labelling={labelling === selected} />}
     </div>
   );

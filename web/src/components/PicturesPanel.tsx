@@ -4,6 +4,7 @@ import { findPictures, stepInList } from "./pictureSearch";
 import { PictureRow } from "./PictureRow";
 import styles from "./PicturesPanel.module.css";
 import { useContextOfStudio, usePage, useSession, useStudio } from "./StudioContext";
+import { UnusableFiles } from "./UnusableFiles";
 import { useRows } from "./useRows";
 
 const ROW_HEIGHT = 56;
@@ -108,6 +109,7 @@ export function PicturesPanel() {
       ) : (
         <PictureList pictures={found} />
       )}
+      <UnusableFiles />
     </section>
   );
 }

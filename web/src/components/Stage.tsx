@@ -13,7 +13,7 @@ import { StageProgress } from "./StageProgress";
 interface StageProps {
   session: Session;
   stage: StageViewport;
-  api: Pick<Api, "imageUrl" | "thumbnailUrl">;
+  api: Pick<Api, "thumbnailUrl">;
 }
 
 /** The picture with its masks, which takes the pointer. It fills what it lies in. */

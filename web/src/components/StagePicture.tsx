@@ -1,21 +1,24 @@
-import { useEffect, useState, type SyntheticEvent } from "react";
+import { useEffect, useRef, useState } from "react";
 import { createPortal } from "react-dom";
 import type { Api } from "../api/client";
-import { NetworkError, request } from "../api/request";
+import { ApiError, NetworkError } from "../api/request";
 import type { Picture } from "../api/types";
+import { PictureSurface } from "../canvas/pictureSurface";
 import type { StageViewport } from "../canvas/viewportStore";
+import type { Size } from "../geometry/shapes";
 import type { Session } from "../session/session";
 import styles from "./Stage.module.css";
 import { StageMessage } from "./StageMessage";
 
-/** Pictures with more pixels are decoded when they are painted, at the size that is needed then. */
-const DECODED_AHEAD = 40e6;
+/** Pictures with more pixels, or longer sides, are left to the browser, which decodes what it paints of them. */
+const MOST_PIXELS = 40e6;
+const LONGEST_SIDE = 8192;
 
 interface StagePictureProps {
   picture: Picture;
   session: Session;
   stage: StageViewport;
-  api: Pick<Api, "imageUrl" | "thumbnailUrl">;
+  api: Pick<Api, "thumbnailUrl">;
   /** Where a message takes the place of the picture. */
   frame: HTMLElement | null;
 }
@@ -26,43 +29,61 @@ interface Loading {
   reason: string;
   /** It failed because the server was not there. */
   isLost: boolean;
+  /** Address of the file in the browser, of a picture that is left to it. */
+  large: string | null;
 }
 
 /** A picture's pixels: its thumbnail, enlarged, until the picture itself is there. */
 export function StagePicture({ picture, session, stage, api, frame }: StagePictureProps) {
-  const [loading, setLoading] = useState<Loading>({ attempt: 0, state: "loading", reason: "", isLost: false });
-  const address = api.imageUrl(picture.id);
+  const { id } = picture;
+  const [loading, setLoading] = useState<Loading>(() => firstAttempt(0));
+  const [hasThumbnail] = useState(() => !session.hasPixels(id));
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const { attempt, state, large } = loading;
 
   useEffect(
     () =>
-      session.state.subscribe((state, before) => {
-        if (before.serverLost && !state.serverLost) setLoading((now) => (now.isLost ? again(now) : now));
+      session.state.subscribe((now, before) => {
+        if (before.serverLost && !now.serverLost)
+          setLoading((one) => (one.isLost ? firstAttempt(one.attempt + 1) : one));
       }),
     [session],
   );
 
-  async function show({ currentTarget: image }: SyntheticEvent<HTMLImageElement>): Promise<void> {
-    const { naturalWidth: width, naturalHeight: height } = image;
-    stage.decoded(picture.id, { width, height });
-    try {
-      if (width * height <= DECODED_AHEAD) await image.decode();
-      setLoading((now) => ({ ...now, state: "shown" }));
-    } catch {
-      await fail();
-    }
-  }
-
-  async function fail(): Promise<void> {
-    const failure = await whyNotShown(address);
-    setLoading((now) => ({ ...now, state: "failed", ...failure }));
-  }
+  useEffect(() => {
+    const ending = new AbortController();
+    let surface: PictureSurface | null = null;
+    let address: string | null = null;
+    const show = async () => {
+      const file = await session.pixels(id, ending.signal);
+      const size = knownSize(session, id) ?? (await sizeOf(file));
+      if (ending.signal.aborted || !canvas.current) return;
+      stage.decoded(id, size);
+      if (isLarge(size)) {
+        address = URL.createObjectURL(file);
+        setLoading((one) => ({ ...one, large: address }));
+        return;
+      }
+      surface = new PictureSurface(canvas.current, file, size);
+      await surface.drawn;
+      if (!ending.signal.aborted) setLoading((one) => ({ ...one, state: "shown" }));
+    };
+    show().catch((error: unknown) => {
+      if (!ending.signal.aborted) setLoading((one) => ({ ...one, state: "failed", ...whyNotShown(error) }));
+    });
+    return () => {
+      ending.abort();
+      surface?.close();
+      if (address !== null) URL.revokeObjectURL(address);
+    };
+  }, [id, attempt, session, stage]);
 
   return (
     <>
-      {loading.state !== "shown" && (
+      {hasThumbnail && state !== "shown" && (
         <img
           className={styles.thumbnail}
-          src={api.thumbnailUrl(picture.id)}
+          src={api.thumbnailUrl(id)}
           alt=""
           draggable={false}
           onError={({ currentTarget }) => {
@@ -70,26 +91,34 @@ export function StagePicture({ picture, session, stage, api, frame }: StagePictu
           }}
         />
       )}
-      <img
-        key={loading.attempt}
-        ref={releaseImage}
-        className={styles.image}
-        data-state={loading.state}
-        src={address}
-        alt=""
-        decoding="async"
-        draggable={false}
-        onLoad={(event) => void show(event)}
-        onError={() => void fail()}
-      />
+      {large === null ? (
+        <canvas key={attempt} ref={canvas} className={styles.image} data-state={state} data-shows={id} />
+      ) : (
+        <img
+          ref={releaseImage}
+          className={styles.image}
+          data-state={state}
+          data-shows={id}
+          src={large}
+          alt=""
+          decoding="async"
+          draggable={false}
+          onLoad={() => {
+            setLoading((one) => ({ ...one, state: "shown" }));
+          }}
+          onError={() => {
+            setLoading((one) => ({ ...one, state: "failed", ...whyNotShown(null) }));
+          }}
+        />
+      )}
       {frame &&
-        loading.state === "failed" &&
+        state === "failed" &&
         createPortal(
           <StageMessage
             title={`${picture.name} cannot be shown`}
             text={loading.reason}
             onRetry={() => {
-              setLoading(again);
+              setLoading((one) => firstAttempt(one.attempt + 1));
             }}
           />,
           frame,
@@ -98,20 +127,42 @@ export function StagePicture({ picture, session, stage, api, frame }: StagePictu
   );
 }
 
-function again({ attempt }: Loading): Loading {
-  return { attempt: attempt + 1, state: "loading", reason: "", isLost: false };
+function firstAttempt(attempt: number): Loading {
+  return { attempt, state: "loading", reason: "", isLost: false, large: null };
 }
 
-/** Why the browser does not show a picture; an <img> itself does not tell. */
-async function whyNotShown(address: string): Promise<Pick<Loading, "reason" | "isLost">> {
-  try {
-    const response = await request(address);
-    await response.body?.cancel();
-  } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error), isLost: error instanceof NetworkError };
-  }
-  const reason = "The browser cannot decode it; it may be too large. Its masks are kept and can still be changed.";
-  return { reason, isLost: false };
+function knownSize(session: Session, id: number): Size | null {
+  const { picture } = session.state.getState();
+  if (picture?.id !== id || picture.width === null || picture.height === null) return null;
+  return { width: picture.width, height: picture.height };
+}
+
+function isLarge({ width, height }: Size): boolean {
+  return width * height > MOST_PIXELS || Math.max(width, height) > LONGEST_SIDE;
+}
+
+/** A picture's size, without decoding it; rejects where the browser does not know the file. */
+function sizeOf(file: Blob): Promise<Size> {
+  const address = URL.createObjectURL(file);
+  const image = new Image();
+  return new Promise<Size>((resolve, reject) => {
+    image.onload = () => {
+      resolve({ width: image.naturalWidth, height: image.naturalHeight });
+    };
+    image.onerror = reject;
+    image.src = address;
+  }).finally(() => {
+    URL.revokeObjectURL(address);
+    image.removeAttribute("src");
+  });
+}
+
+function whyNotShown(error: unknown): Pick<Loading, "reason" | "isLost"> {
+  const isServers = error instanceof NetworkError || error instanceof ApiError;
+  const reason = isServers
+    ? error.message
+    : "The browser cannot decode it; it may be too large. Its masks are kept and can still be changed.";
+  return { reason, isLost: error instanceof NetworkError };
 }
 
 /** A picture that is gone from the page shall neither be loaded on nor stay in memory. */

@@ -5,6 +5,7 @@ import { TOP_BAR } from "../actions/registry";
 import { showPictures } from "../actions/showPictures";
 import { ActionButton } from "./ActionButton";
 import { SavingState } from "./SavingState";
+import { SetAsideNotice } from "./SetAsideNotice";
 import { useStudio } from "./StudioContext";
 import styles from "./TopBar.module.css";
 
@@ -43,6 +44,7 @@ export function TopBar() {
         <ActionButton action={nextPicture} side="below" />
       </div>
       <Name />
+      <SetAsideNotice />
       <SavingState />
       <div className={styles.actions} role="toolbar" aria-label="Project">
         {TOP_BAR.map((action) => (

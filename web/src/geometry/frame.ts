@@ -109,14 +109,8 @@ export class Frame {
       throw new RangeError(`${String(logits.length)} logits are not a grid of ${String(grid)} x ${String(grid)}.`);
     }
     const { columns, rows } = this.#axesOf(grid);
-    const cells = new Cells(logits, grid, columns.reach, rows.reach, threshold);
     const spans = new SpanBuilder(256);
-    if (cells.bounds !== null) {
-      const [x0, x1] = columns.reached(cells.bounds[0], cells.bounds[2]);
-      const [y0, y1] = rows.reached(cells.bounds[1], cells.bounds[3]);
-      const walk = new ColumnWalk(rows, y0, y1, threshold);
-      for (let x = x0; x < x1; x++) walk.collect(cells.across(columns, x), x * this.height, spans);
-    }
+    new Walk(new Cells(logits, grid, columns.reach, rows.reach, threshold), columns, rows, spans).collect();
     return new RunLengths(spans.finish(), this.size);
   }
 
@@ -146,23 +140,28 @@ export class Frame {
   }
 }
 
+/** How many of the cells that something depends on are above the threshold. */
+const NONE = 0;
+const ALL = 1;
+const SOME = 2;
+
 /** Logits of the grid, column by column, as far as the picture reaches. */
 class Cells {
+  readonly byColumn: Float32Array;
+  readonly rows: number;
+  readonly threshold: number;
   /** Columns and rows of the first and the last cell above the threshold: x0, y0, x1, y1; null if there is none. */
   readonly bounds: [number, number, number, number] | null = null;
-  readonly #byColumn: Float32Array;
-  readonly #rows: number;
-  readonly #column: Float32Array;
 
   constructor(logits: Float32Array, grid: number, columns: number, rows: number, threshold: number) {
-    this.#byColumn = new Float32Array(columns * rows);
-    this.#rows = rows;
-    this.#column = new Float32Array(rows);
+    this.byColumn = new Float32Array(columns * rows);
+    this.rows = rows;
+    this.threshold = threshold;
     let [left, top, right, bottom] = [columns, rows, -1, -1];
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) {
         const logit = logits[r * grid + c] ?? 0;
-        this.#byColumn[c * rows + r] = logit;
+        this.byColumn[c * rows + r] = logit;
         if (logit > threshold) {
           left = Math.min(left, c);
           right = Math.max(right, c);
@@ -174,67 +173,136 @@ class Cells {
     if (bottom >= 0) this.bounds = [left, top, right, bottom];
   }
 
-  /** Interpolate one column of the picture, still in the grid's rows; the array is used again. */
-  across(axis: Axis, x: number): Float32Array {
-    const [rows, column, cells] = [this.#rows, this.#column, this.#byColumn];
-    const first = axis.first[x] ?? 0;
-    const used = (axis.last[x] ?? 0) - first + 1;
-    column.fill(0);
-    for (let t = 0; t < used; t++) {
-      const weight = axis.weights[x * axis.taps + t] ?? 0;
-      const from = (first + t) * rows;
-      // One multiplication and addition is rounded once, as processors with fused arithmetic do it.
-      for (let r = 0; r < rows; r++) column[r] = (cells[from + r] ?? 0) * weight + (column[r] ?? 0);
+  /** Mark each row by how many of the columns from `first` to `last` (inclusive) are above the threshold there. */
+  classify(first: number, last: number, marks: Uint8Array): void {
+    const { byColumn, rows, threshold } = this;
+    for (let r = 0; r < rows; r++) {
+      let above = 0;
+      for (let c = first; c <= last; c++) if ((byColumn[c * rows + r] ?? 0) > threshold) above++;
+      marks[r] = above === 0 ? NONE : above === last - first + 1 ? ALL : SOME;
     }
-    return column;
   }
 }
 
-/** Finds the foreground of one column of the picture after the other. */
-class ColumnWalk {
-  readonly #axis: Axis;
-  readonly #threshold: number;
-  readonly #from: number;
-  readonly #to: number;
-  readonly #firstStretch: number;
+/**
+ * Finds the foreground of one column of the picture after the other.
+ *
+ * Where all cells that a pixel depends on are above the threshold, or none is, nothing is computed: columns that depend
+ * on the same cells share the list of the stretches that remain.
+ */
+class Walk {
+  readonly #cells: Cells;
+  readonly #columns: Axis;
+  readonly #rows: Axis;
+  readonly #spans: SpanBuilder;
+  readonly #marks: Uint8Array;
+  /** Logits of one column of the picture, still in the grid's rows, where they are needed. */
+  readonly #column: Float32Array;
+  /** Begin, end and kind of each stretch of rows that is not all background, one after the other. */
+  readonly #parts: Int32Array;
 
-  /** For rows of the picture from `from` to `to` (exclusive). */
-  constructor(axis: Axis, from: number, to: number, threshold: number) {
-    this.#axis = axis;
-    this.#threshold = threshold;
-    this.#from = from;
-    this.#to = to;
-    this.#firstStretch = axis.stretches.findLastIndex((begin) => begin <= from);
+  constructor(cells: Cells, columns: Axis, rows: Axis, spans: SpanBuilder) {
+    this.#cells = cells;
+    this.#columns = columns;
+    this.#rows = rows;
+    this.#spans = spans;
+    this.#marks = new Uint8Array(cells.rows);
+    this.#column = new Float32Array(cells.rows);
+    this.#parts = new Int32Array(rows.stretches.length * 3);
   }
 
-  /** Add the stretches where a column of the grid's rows, interpolated, exceeds the threshold. */
-  collect(cells: Float32Array, top: number, spans: SpanBuilder): void {
-    const { first, last, stretches } = this.#axis;
-    const [threshold, to] = [this.#threshold, this.#to];
-    for (let s = this.#firstStretch; s < stretches.length - 1; s++) {
-      const begin = Math.max(stretches[s] ?? 0, this.#from);
-      if (begin >= to) break;
+  collect(): void {
+    const { bounds } = this.#cells;
+    if (bounds === null) return;
+    const { first, last, stretches } = this.#columns;
+    const [from, to] = this.#columns.reached(bounds[0], bounds[2]);
+    for (let s = 0; s < stretches.length - 1; s++) {
+      const begin = Math.max(stretches[s] ?? 0, from);
       const end = Math.min(stretches[s + 1] ?? 0, to);
-      const lastCell = last[begin] ?? 0;
-      let above = 0;
-      const firstCell = first[begin] ?? 0;
-      for (let cell = firstCell; cell <= lastCell; cell++) if ((cells[cell] ?? 0) > threshold) above++;
-      if (above === lastCell - firstCell + 1) spans.add(top + begin, top + end);
-      else if (above > 0) this.#collectMixed(cells, begin, end, top, spans);
+      if (begin >= end) continue;
+      this.#cells.classify(first[begin] ?? 0, last[begin] ?? 0, this.#marks);
+      const length = this.#listParts();
+      for (let x = begin; x < end; x++) this.#collectColumn(x, length);
     }
   }
 
-  #collectMixed(cells: Float32Array, begin: number, end: number, top: number, spans: SpanBuilder): void {
-    const { first, last, weights, taps } = this.#axis;
+  /** List the stretches of rows by their marks; returns how many numbers that are. */
+  #listParts(): number {
+    const { first, last, stretches } = this.#rows;
+    const [parts, marks] = [this.#parts, this.#marks];
+    let length = 0;
+    for (let s = 0; s < stretches.length - 1; s++) {
+      const begin = stretches[s] ?? 0;
+      const lastCell = last[begin] ?? 0;
+      const firstCell = first[begin] ?? 0;
+      let kind = marks[firstCell] ?? NONE;
+      for (let cell = firstCell + 1; cell <= lastCell; cell++) if (marks[cell] !== kind) kind = SOME;
+      if (kind === NONE) continue;
+      const end = stretches[s + 1] ?? 0;
+      if (kind === ALL && length > 0 && parts[length - 1] === ALL && parts[length - 2] === begin) {
+        parts[length - 2] = end;
+        continue;
+      }
+      parts[length++] = begin;
+      parts[length++] = end;
+      parts[length++] = kind;
+    }
+    return length;
+  }
+
+  #collectColumn(x: number, length: number): void {
+    const top = x * this.#rows.length;
+    const { first, last } = this.#rows;
+    const [parts, spans] = [this.#parts, this.#spans];
+    let known = 0;
+    for (let i = 0; i < length; i += 3) {
+      const [begin, end] = [parts[i] ?? 0, parts[i + 1] ?? 0];
+      if (parts[i + 2] === ALL) {
+        spans.add(top + begin, top + end);
+        continue;
+      }
+      const next = (last[begin] ?? 0) + 1;
+      this.#interpolate(x, Math.max(first[begin] ?? 0, known), next);
+      known = next;
+      this.#collectMixed(begin, end, top);
+    }
+  }
+
+  /** Bring some rows of the grid to a column of the picture. */
+  #interpolate(x: number, from: number, to: number): void {
+    const { first, last, weights, taps } = this.#columns;
+    const { byColumn, rows } = this.#cells;
+    const column = this.#column;
+    const firstCell = first[x] ?? 0;
+    const used = (last[x] ?? 0) - firstCell + 1;
+    for (let r = from; r < to; r++) {
+      let sum = 0;
+      for (let t = 0; t < used; t++) {
+        // One multiplication and addition is rounded once, as processors with fused arithmetic do it.
+        sum = Math.fround((byColumn[(firstCell + t) * rows + r] ?? 0) * (weights[x * taps + t] ?? 0) + sum);
+      }
+      column[r] = sum;
+    }
+  }
+
+  /** Add the pixels above the threshold in a stretch of rows that depend on the same cells. */
+  #collectMixed(begin: number, end: number, top: number): void {
+    const { first, last, weights, taps } = this.#rows;
+    const { threshold } = this.#cells;
+    const [column, spans] = [this.#column, this.#spans];
     const firstCell = first[begin] ?? 0;
-    const used = (last[begin] ?? 0) - firstCell + 1;
+    const lastCell = last[begin] ?? 0;
+    let above = 0;
+    for (let cell = firstCell; cell <= lastCell; cell++) if ((column[cell] ?? 0) > threshold) above++;
+    if (above === lastCell - firstCell + 1) spans.add(top + begin, top + end);
+    if (above === lastCell - firstCell + 1 || above === 0) return;
     let start = -1;
     for (let y = begin; y < end; y++) {
       let sum = 0;
-      for (let t = 0; t < used; t++) {
-        sum = Math.fround((weights[y * taps + t] ?? 0) * (cells[firstCell + t] ?? 0) + sum);
+      for (let cell = firstCell, w = y * taps; cell <= lastCell; cell++, w++) {
+        sum = Math.fround((weights[w] ?? 0) * (column[cell] ?? 0) + sum);
       }
-      if (sum > this.#threshold) {
+      if (sum > threshold) {
         if (start < 0) start = y;
       } else if (start >= 0) {
         spans.add(top + start, top + y);

@@ -2,9 +2,10 @@ import { createStore } from "zustand/vanilla";
 import type { Api } from "../api/client";
 import type { Decoder } from "../decoder/decoder";
 import type { Outbox } from "../sync/outbox";
+import { openKeepsakes, type Keepsakes } from "../sync/keepsakes";
 import { openTabs, type Tabs } from "../sync/tabs";
 import { browserStorages, type Storages } from "./memory";
-import type { Session, StudioState, ToolName } from "./session";
+import type { Place, Session, StudioState, ToolName } from "./session";
 import { cleanLabel } from "./labels";
 import { Studio } from "./studio";
 import { TIMING, type Timing } from "./timing";
@@ -13,6 +14,7 @@ export interface SessionOptions {
   api: Api;
   decoder: Decoder;
   outbox: Outbox;
+  keepsakes?: Keepsakes;
   tabs?: Tabs;
   /** Keep tabs from sending the same changes at a time; null where the browser has none. */
   locks?: Pick<LockManager, "request"> | null;
@@ -30,6 +32,8 @@ export const BLANK: StudioState = {
   pictures: [],
   picture: null,
   objects: [],
+  objectsState: "loading",
+  marked: null,
   selected: null,
   waiting: [],
   readings: null,
@@ -45,6 +49,7 @@ export const BLANK: StudioState = {
   decoding: false,
   saving: "saved",
   unsaved: 0,
+  aside: [],
   serverLost: false,
   server: null,
   canUndo: false,
@@ -57,10 +62,12 @@ const TOOLS_FOR_NEW: readonly ToolName[] = ["box", "everything"];
 
 /** Make a session; nothing is asked of the server before it is started. */
 export function createSession(options: SessionOptions): Session {
+  const pointedAt: Record<Place, string | null> = { list: null, stage: null };
   const isBrowser = typeof window !== "undefined";
   const state = createStore<StudioState>(() => BLANK);
   const studio = new Studio({
     state,
+    keepsakes: options.keepsakes ?? openKeepsakes(),
     tabs: options.tabs ?? openTabs(),
     locks: isBrowser && "locks" in navigator ? navigator.locks : null,
     storages: options.storages ?? browserStorages(),
@@ -69,12 +76,14 @@ export function createSession(options: SessionOptions): Session {
     page: isBrowser ? window : null,
     ...options,
   });
-  const { desk, opening, editing, pointing, board, labels, notices } = studio;
+  const { desk, opening, editing, pointing, board, labels, asides, pixels, notices } = studio;
   return {
     state,
     onPreview: (listener) => pointing.listen(listener),
     outline: (object) => desk.outlines?.rings(object) ?? [],
     outlineOfProposal: (proposal) => desk.outlines?.rings(proposal) ?? [],
+    pixels: (picture, signal) => pixels.get(picture, signal),
+    hasPixels: (picture) => pixels.has(picture),
 
     start: () => studio.start(),
     openPicture(picture) {
@@ -105,6 +114,10 @@ export function createSession(options: SessionOptions): Session {
     nextReading: () => editing.nextReading(),
 
     select: (object) => editing.select(object),
+    mark: (object, where) => mark(where, object),
+    unmark(object, where) {
+      if (pointedAt[where] === object) mark(where, null);
+    },
     objectAt: (point) => editing.objectAt(point),
     finish: () => editing.finish(),
     discard: () => editing.discard(),
@@ -114,6 +127,7 @@ export function createSession(options: SessionOptions): Session {
     setVisible: (object, visible) => editing.describe(object, "visible", { visible }),
     setMasksHidden: (masksHidden) => state.setState({ masksHidden }),
     setLabels: (names) => labels.set(names),
+    renameLabels: (names, renamed) => labels.rename(names, renamed),
     setStickyLabel: (label) => state.setState({ stickyLabel: cleanLabel(label) }),
 
     acceptProposal(proposal) {
@@ -131,11 +145,22 @@ export function createSession(options: SessionOptions): Session {
 
     undo: () => editing.undo(),
     redo: () => editing.redo(),
+    retryAside: (id) => void asides.restore(id, "itself"),
+    keepAside: (id) => void asides.restore(id, "new"),
+    discardAside: (id) => void asides.discard(id),
     reload: () => void studio.reload(),
     notify: (kind, text) => notices.notify(kind, text),
     dismiss: (notice) => notices.dismiss(notice),
     close: () => studio.close(),
   };
+
+  function mark(where: Place, object: string | null): void {
+    pointedAt[where] = object;
+    const { objects, marked: before } = state.getState();
+    const isThere = (id: string | null) => objects.some((present) => present.id === id);
+    const marked = [pointedAt.list, pointedAt.stage].find(isThere) ?? null;
+    if (marked !== before) state.setState({ marked });
+  }
 
   function go(by: number): void {
     const next = opening.neighbour(by);

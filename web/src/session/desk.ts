@@ -79,6 +79,8 @@ export class Desk {
       readings: sameReadings(before.readings, readings),
       decoding: queue.isDecoding,
       embedding: document.picture.error === null ? feed.state(document.id) : "none",
+      objectsState: document.state,
+      marked: findPresent(document.objects, before.marked)?.id ?? null,
       canUndo: edits.length > 0 || document.history.past.length > 0,
     });
   }
@@ -105,7 +107,7 @@ export class Desk {
 }
 
 /** The list with a picture as its document has it; the same list if nothing about it is new. */
-function withPicture(pictures: StudioState["pictures"], { picture }: PictureDocument): StudioState["pictures"] {
+export function withPicture(pictures: StudioState["pictures"], { picture }: PictureDocument): StudioState["pictures"] {
   const index = pictures.findIndex(({ id }) => id === picture.id);
   const listed = pictures[index];
   if (!listed || same(listed, picture) === listed) return pictures;

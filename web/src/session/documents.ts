@@ -1,8 +1,10 @@
 import type { ObjectState, OpenPicture, Picture } from "../api/types";
-import { forget, NO_HISTORY, type History } from "../annotation/history";
+import { forget, NO_HISTORY, renameLabels, type History } from "../annotation/history";
+import { takeUpHistory, type KeptHistory } from "../annotation/keptHistory";
 import { findObject, presentObjects, sameContent, sortObjects, type Objects } from "../annotation/objects";
 import type { Size } from "../geometry/shapes";
 import type { Waiting } from "../sync/outbox";
+import type { ObjectsState } from "./session";
 
 export function sizeOf({ width, height }: Picture): Size | null {
   return width === null || height === null ? null : { width, height };
@@ -12,12 +14,16 @@ export function sizeOf({ width, height }: Picture): Size | null {
 export class PictureDocument {
   objects: Objects = [];
   history: History = NO_HISTORY;
-  /** Whether the server's objects have come. */
-  isLoaded = false;
+  /** Whether the server's objects have come, or cannot be had. */
+  state: ObjectsState = "loading";
   /** Rises with each change and each answer to one, so that an answer of the server can be known to be outdated. */
   epoch = 0;
 
   constructor(public picture: Picture) {}
+
+  get isLoaded(): boolean {
+    return this.state === "loaded";
+  }
 
   get id(): number {
     return this.picture.id;
@@ -49,7 +55,22 @@ export class PictureDocument {
     }
     this.objects = sortObjects([...merged.values()].map((state) => findSame(this.objects, state)));
     this.picture = { ...opened.picture, objects: presentObjects(this.objects).length };
-    this.isLoaded = true;
+    this.state = "loaded";
+  }
+
+  /** Undo reaches back before this page, as far as objects are what they were. */
+  takeUp(kept: KeptHistory): void {
+    this.history = takeUpHistory(kept, this.history, this.objects);
+  }
+
+  /** Follow what the server has done to all objects with these labels, so that they can be changed and undone on. */
+  renameLabels(renamed: ReadonlyMap<string, string>): void {
+    this.history = renameLabels(this.history, renamed);
+    this.objects = this.objects.map((object) => {
+      const label = renamed.get(object.label ?? "");
+      return label === undefined ? object : { ...object, label, version: object.version + 1 };
+    });
+    this.epoch++;
   }
 }
 
@@ -65,6 +86,10 @@ const MOST_DOCUMENTS = 200;
 export class Documents {
   /** The longest unused first. */
   readonly #documents = new Map<number, PictureDocument>();
+
+  get all(): Iterable<PictureDocument> {
+    return this.#documents.values();
+  }
 
   get(picture: number): PictureDocument | null {
     return this.#documents.get(picture) ?? null;

@@ -1,11 +1,12 @@
 import type { Api } from "../api/client";
 import type { Decoder } from "../decoder/decoder";
 import type { Size } from "../geometry/shapes";
+import { Pixels } from "../sync/pixels";
 import { Prefetch, type Wanted } from "../sync/prefetch";
 import type { EmbeddingState } from "./session";
 
 export interface FeedOptions {
-  api: Pick<Api, "embedding" | "prefetchImage">;
+  api: Pick<Api, "embedding" | "image">;
   decoder: Decoder;
   retryDelay: number;
   isDecoderReady(): boolean;
@@ -20,8 +21,12 @@ export interface FeedOptions {
   onFailure(picture: number, error: unknown): void;
 }
 
-/** Brings embeddings into the decoder: of the pictures that are wanted now, and then of the one that is likely next. */
+/**
+ * Brings embeddings into the decoder: of the pictures that are wanted now, and then of the one that is likely next. Has the
+ * files of the pictures at hand whose embeddings are.
+ */
 export class Feed {
+  readonly pixels: Pixels;
   readonly #options: FeedOptions;
   readonly #prefetch: Prefetch;
   readonly #failed = new Set<number>();
@@ -31,6 +36,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.pixels = new Pixels(options);
     this.#prefetch = new Prefetch({
       api: options.api,
       retryDelay: options.retryDelay,
@@ -55,6 +61,7 @@ export class Feed {
   want(wanted: Wanted): void {
     for (const picture of wanted.now) if (!this.#wanted.now.includes(picture)) this.#failed.delete(picture);
     this.#wanted = wanted;
+    this.pixels.want(wanted);
     this.#prefetch.want({ ...wanted, now: wanted.now.filter((picture) => !this.isReady(picture)) });
     this.advance();
   }
@@ -86,6 +93,7 @@ export class Feed {
 
   close(): void {
     this.#prefetch.close();
+    this.pixels.close();
   }
 
   async #feed(picture: number, data: ArrayBuffer, size: Size): Promise<void> {

@@ -1,6 +1,7 @@
 import { ApiError, type Api } from "../api/client";
 import { untilReached } from "../api/patience";
 import type { Picture } from "../api/types";
+import type { KeptHistory } from "../annotation/keptHistory";
 import type { Size } from "../geometry/shapes";
 import type { Outbox } from "../sync/outbox";
 import type { Desk } from "./desk";
@@ -17,6 +18,8 @@ export interface OpeningOptions {
   signal: AbortSignal;
   /** Whether a picture must be kept, whatever its age. */
   isNeeded(picture: number): boolean;
+  /** What was done to a picture's objects on an earlier visit; null where that is not known. */
+  keptHistory(picture: number): Promise<KeptHistory | null>;
   /** Another picture lies open; its objects may not have come yet. */
   onOpen(document: PictureDocument): void;
   /** A picture's objects have come, or have come again. */
@@ -38,6 +41,12 @@ export class Opening {
 
   constructor(options: OpeningOptions) {
     this.#options = options;
+  }
+
+  /** Follow what the server has done to all objects with these labels. */
+  renameLabels(renamed: ReadonlyMap<string, string>): void {
+    for (const document of this.#documents.all) document.renameLabels(renamed);
+    if (this.#options.desk.document) void this.#refresh(this.#options.desk.document);
   }
 
   document(picture: number): PictureDocument | null {
@@ -119,6 +128,23 @@ export class Opening {
     }
   }
 
+  /**
+   * A picture with its objects, without showing it; waits for the server. It must be needed until then.
+   *
+   * @throws Error where they cannot be read.
+   */
+  async load(picture: number): Promise<PictureDocument> {
+    const { api, desk, timing, signal, isNeeded } = this.#options;
+    const shown = desk.document;
+    if (shown?.id === picture && shown.isLoaded && !this.#refreshing.has(shown)) return shown;
+    const opened = await untilReached(() => api.openPicture(picture, signal), timing.connection, signal);
+    const document = this.#documents.open(opened.picture, isNeeded);
+    // What was read at an earlier time may be outdated.
+    await this.#refresh(document);
+    if (!document.isLoaded) throw new Error(`${opened.picture.name}: its objects cannot be read now. Try again later.`);
+    return document;
+  }
+
   /** Read a picture's objects again; one that was not opened is read when it is. */
   refresh(picture: number): Promise<void> {
     const document = this.#documents.get(picture);
@@ -128,6 +154,7 @@ export class Opening {
   #open(picture: Picture): void {
     const { desk, isNeeded, onOpen } = this.#options;
     const document = this.#documents.open(picture, isNeeded);
+    if (document.state === "failed") document.state = "loading";
     desk.open(document);
     onOpen(document);
     void this.#refresh(document);
@@ -144,10 +171,11 @@ export class Opening {
   }
 
   async #read(document: PictureDocument): Promise<void> {
-    const { api, outbox, desk, notices, timing, signal, isNeeded, onObjects } = this.#options;
+    const { api, outbox, desk, notices, timing, signal, isNeeded, keptHistory, onObjects } = this.#options;
     const isWanted = () => desk.document === document || isNeeded(document.id);
     const project = desk.state.getState().project?.id;
     try {
+      const kept = document.isLoaded ? null : await keptHistory(document.id);
       for (let attempt = 1; isWanted() && project !== undefined; attempt++) {
         const { epoch } = document;
         const before = await outbox.of(project, document.id);
@@ -158,11 +186,16 @@ export class Opening {
         const isQuiet = document.epoch === epoch;
         if (!isQuiet && attempt < PATIENCE) continue;
         document.merge(opened, waiting, isQuiet);
+        if (kept) document.takeUp(kept);
         onObjects(document);
         return;
       }
     } catch (error) {
-      if (!signal.aborted && desk.document === document) notices.fault(error, document.picture.name);
+      if (signal.aborted) return;
+      if (!document.isLoaded) document.state = "failed";
+      if (desk.document !== document) return;
+      notices.fault(error, document.picture.name);
+      desk.state.setState({ objectsState: document.state });
     }
   }
 

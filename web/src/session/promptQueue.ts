@@ -66,6 +66,11 @@ export class PromptQueue {
     this.#options = options;
   }
 
+  /** All that waits, in the order in which it was asked. */
+  get edits(): readonly PromptEdit[] {
+    return this.#edits;
+  }
+
   get isDecoding(): boolean {
     return this.#running !== null;
   }
@@ -99,15 +104,28 @@ export class PromptQueue {
   /** Say more of an object whose last question is not answered; false if there is none. */
   describe(object: string, content: Description): boolean {
     const last = this.#edits.findLast((edit) => edit.object === object);
-    if (last) last.content = { ...last.content, ...content };
-    return last !== undefined;
+    if (!last) return false;
+    last.content = { ...last.content, ...content };
+    this.#options.onChange();
+    return true;
   }
 
   /** Have an object finished by the answer to its last question; false if that has come. */
   finish(object: string): boolean {
     const last = this.#edits.findLast((edit) => edit.object === object);
-    if (last) last.isLast = true;
-    return last !== undefined;
+    if (!last) return false;
+    last.isLast = true;
+    this.#options.onChange();
+    return true;
+  }
+
+  /** Objects that are to get one of these labels get its new name. */
+  renameLabels(renamed: ReadonlyMap<string, string>): void {
+    for (const edit of this.#edits) {
+      const label = renamed.get(edit.content.label ?? "");
+      if (label !== undefined) edit.content = { ...edit.content, label };
+    }
+    this.#options.onChange();
   }
 
   /** Ask for the readings of an object's lone click, when there is nothing else to do. */

@@ -2,6 +2,9 @@ import type { StoreApi } from "zustand/vanilla";
 import type { Box, Click, ObjectState, Picture, Project, Proposal, ServerStatus } from "../api/types";
 import type { Backend, Candidate, Preview } from "../decoder/decoder";
 import type { Point, Rings } from "../geometry/shapes";
+import type { SetAsideObject } from "./asides";
+
+export type { SetAsideObject } from "./asides";
 
 /**
  * select: click takes an object up. segment: hover and click; left adds, right or Alt takes away. remove: left takes
@@ -11,6 +14,10 @@ export type ToolName = "select" | "segment" | "remove" | "box" | "everything" | 
 
 export type EmbeddingState = "none" | "waiting" | "loading" | "ready" | "failed";
 export type DecoderStatus = "preparing" | "loading" | "ready" | "failed";
+/** Where objects can be pointed at. */
+export type Place = "stage" | "list";
+/** Of a picture's objects: on their way from the server, here, or not to be had. */
+export type ObjectsState = "loading" | "loaded" | "failed";
 export type SavingState = "saved" | "saving" | "offline" | "failed";
 
 export interface Notice {
@@ -41,6 +48,9 @@ export interface StudioState {
   picture: Picture | null;
   /** Present objects of the picture, in their order. */
   objects: readonly ObjectState[];
+  objectsState: ObjectsState;
+  /** The object that the pointer or the focus is on, on the stage or in the list. */
+  marked: string | null;
   /** The object that clicks refine, if any; not among the objects until its first click is answered. */
   selected: string | null;
   /** Of the picture that is shown, in the order in which they were made. */
@@ -63,6 +73,8 @@ export interface StudioState {
   saving: SavingState;
   /** Changes that the server has not confirmed. */
   unsaved: number;
+  /** What the server did not take, kept in this browser until the person decides about it. */
+  aside: readonly SetAsideObject[];
   serverLost: boolean;
   /** What the server said last; null until it has. */
   server: ServerStatus | null;
@@ -73,7 +85,7 @@ export interface StudioState {
 
 export type PreviewListener = (preview: Preview | null, asked: Point | Box | null) => void;
 
-/** What the person can do. All of it returns at once; the state tells what became of it. */
+/** What the person can do. What returns nothing returns at once; the state tells what became of it. */
 export interface Session {
   readonly state: StoreApi<StudioState>;
   /**
@@ -84,6 +96,14 @@ export interface Session {
   /** Outline of an object's mask along the corners of pixels; remembered as long as its mask is the same. */
   outline(object: Pick<ObjectState, "id" | "counts">): Rings;
   outlineOfProposal(proposal: Proposal): Rings;
+  /**
+   * A picture's pixels, as a file that the browser can decode; fetched ahead for the next pictures.
+   *
+   * @throws ApiError, NetworkError (as rejections) as the server refuses it or is not there.
+   */
+  pixels(picture: number, signal: AbortSignal): Promise<Blob>;
+  /** Whether a picture's pixels are here, so that nothing needs to be shown in their place. */
+  hasPixels(picture: number): boolean;
 
   start(): void;
   openPicture(picture: number): void;
@@ -102,6 +122,10 @@ export interface Session {
   nextReading(): void;
 
   select(object: string | null): void;
+  /** The pointer or the focus has come to an object there; it is shown as the one that is meant. */
+  mark(object: string, where: Place): void;
+  /** It has left it there; the pointer may have come to another place before. */
+  unmark(object: string, where: Place): void;
   /** The topmost visible object under a point, the smallest of those that overlap. */
   objectAt(point: Point): string | null;
   /** Done with the selected object: the next click begins another. */
@@ -114,6 +138,13 @@ export interface Session {
   setVisible(object: string, visible: boolean): void;
   setMasksHidden(hidden: boolean): void;
   setLabels(labels: readonly string[]): void;
+  /**
+   * Make these the labels, some of them under new names, which all objects follow; needs the server.
+   *
+   * @param renamed - from old names to names in `labels`; several may lead to one.
+   * @throws Error where the server is not there or refuses; nothing has changed then.
+   */
+  renameLabels(labels: readonly string[], renamed: ReadonlyMap<string, string>): Promise<void>;
   setStickyLabel(label: string | null): void;
 
   acceptProposal(proposal: string): void;
@@ -126,6 +157,12 @@ export interface Session {
    */
   undo(): void;
   redo(): void;
+  /** Do again what was set aside, by its id; waits for the server where the picture's objects are not here. */
+  retryAside(id: string): void;
+  /** Make a new object of what was set aside. */
+  keepAside(id: string): void;
+  /** Forget what was set aside, for good. */
+  discardAside(id: string): void;
   /** Objects and labels again from the server, such as after an import. */
   reload(): void;
   notify(kind: Notice["kind"], text: string): void;

@@ -3,22 +3,27 @@ import { NetworkError } from "../api/client";
 import { untilReached } from "../api/patience";
 import type { Change, Project } from "../api/types";
 import { findPresent } from "../annotation/objects";
+import type { Pixels } from "../sync/pixels";
 import { Sender, type Settled } from "../sync/sender";
 import type { SessionOptions } from "./create";
+import { Asides } from "./asides";
 import { Desk } from "./desk";
 import type { PictureDocument } from "./documents";
 import { Editing } from "./editing";
 import { Feed } from "./feed";
+import { HistoryKeeper } from "./historyKeeper";
 import { Labels } from "./labels";
 import { openMemory, type Memory } from "./memory";
 import { Notices } from "./notices";
 import { Opening } from "./opening";
 import { Pointing } from "./pointing";
+import { listenToPage } from "./pageEvents";
 import { PromptQueue, type PromptEdit } from "./promptQueue";
 import { ProposalBoard } from "./proposalBoard";
 import { Recorder } from "./recorder";
 import { ServerWatch } from "./serverWatch";
 import type { StudioState } from "./session";
+import { WaitingPrompts } from "./waitingPrompts";
 
 export type StudioOptions = Required<SessionOptions> & { state: StoreApi<StudioState> };
 
@@ -35,19 +40,22 @@ export class Studio {
   readonly pointing: Pointing;
   readonly board: ProposalBoard;
   readonly labels: Labels;
+  readonly asides: Asides;
   readonly #options: StudioOptions;
   readonly #end = new AbortController();
   readonly #queue: PromptQueue;
   readonly #feed: Feed;
   readonly #watch: ServerWatch;
+  readonly #history: HistoryKeeper;
+  readonly #prompts: WaitingPrompts;
   /** These are there once the server has said which project it has. */
   #sender: Sender | null = null;
   #memory: Memory | null = null;
-  /** The object that was selected when the page went, until its picture has come. */
+  /** The object that was selected when the page went, until it is there, or another one is selected. */
   #wasSelected: string | null = null;
 
   constructor(options: StudioOptions) {
-    const { api, decoder, outbox, state, timing } = options;
+    const { api, decoder, outbox, keepsakes, locks, state, timing } = options;
     const { signal } = this.#end;
     const colors = () => state.getState().project?.palette.length ?? 1;
     const onFault = (error: unknown) => this.#fault(error);
@@ -55,12 +63,16 @@ export class Studio {
     const desk = new Desk(state);
     const recorder = new Recorder({
       save: (picture, changes) => this.#save(picture, changes),
-      onChange: () => this.#publish(),
+      onChange: (document) => {
+        this.#history.changed(document);
+        this.#publish();
+      },
     });
     this.#options = options;
     this.state = state;
     this.notices = notices;
     this.desk = desk;
+    this.#history = new HistoryKeeper({ keepsakes, signal, project: () => state.getState().project?.id ?? null });
     this.opening = new Opening({
       api,
       outbox,
@@ -68,7 +80,9 @@ export class Studio {
       notices,
       timing,
       signal,
-      isNeeded: (picture) => this.#queue.pictures.includes(picture),
+      isNeeded: (picture) =>
+        this.#queue.pictures.includes(picture) || this.asides.needs(picture) || this.#prompts.needs(picture),
+      keptHistory: (picture) => this.#history.read(picture),
       onOpen: (document) => this.#opened(document),
       onObjects: (document) => this.#objectsCame(document),
       onSize: () => this.#feed.advance(),
@@ -98,6 +112,17 @@ export class Studio {
       },
       onFailure: (edit, error) => this.#answerFailed(edit, error),
     });
+    this.#prompts = new WaitingPrompts({
+      keepsakes,
+      queue: this.#queue,
+      locks,
+      signal,
+      isReady: (document) => this.#feed.isReady(document.id),
+      load: (picture) => this.opening.load(picture),
+      next: () => recorder.next(),
+      onReturn: (document, object) => this.#takeUpAgain(document, object),
+      onFault,
+    });
     this.editing = new Editing({
       desk,
       recorder,
@@ -107,13 +132,16 @@ export class Studio {
     });
     this.pointing = new Pointing({ desk, decoder, isReady: (picture) => this.#feed.isReady(picture), onFault });
     this.board = new ProposalBoard({ api, desk, recorder, timing, colors, onFault });
+    this.asides = new Asides({ outbox, state, recorder, load: (picture) => this.opening.load(picture), onFault });
     this.labels = new Labels({
       api,
+      keepsakes,
       state,
       onFault: (error) => {
         onFault(error);
         void this.#refreshProject().catch(onFault);
       },
+      onRename: (renamed) => this.#renamed(renamed),
     });
     this.#watch = new ServerWatch({
       api,
@@ -134,8 +162,20 @@ export class Studio {
     });
   }
 
+  /** The files of the pictures at hand. */
+  get pixels(): Pixels {
+    return this.#feed.pixels;
+  }
+
   start(): void {
-    this.#listenToPage();
+    listenToPage(this.#options.page, this.#end.signal, {
+      onWake: () => {
+        this.#sender?.retry();
+        this.#watch.ask();
+      },
+      onHide: () => this.#history.flush(),
+      mustAsk: () => this.#options.outbox.atRisk > 0,
+    });
     void this.#start().catch((error: unknown) => this.#fault(error));
   }
 
@@ -164,6 +204,7 @@ export class Studio {
     this.#options.tabs.close();
     this.#options.decoder.close();
     this.#options.outbox.close();
+    this.#options.keepsakes.close();
   }
 
   async #start(): Promise<void> {
@@ -172,7 +213,10 @@ export class Studio {
     void this.#watch.run();
     const project = await untilReached(() => api.project(signal), timing.connection, signal);
     const unsaved = await outbox.count(project.id).catch(() => 0);
-    this.state.setState({ project, labels: project.labels, unsaved, saving: unsaved > 0 ? "saving" : "saved" });
+    this.state.setState({ project, unsaved, saving: unsaved > 0 ? "saving" : "saved" });
+    void this.labels.start(project.labels);
+    void this.asides.refresh();
+    void this.#history.tidy(project.id);
     this.#memory = openMemory(project.id, storages, address);
     this.#sender = new Sender({
       api,
@@ -195,7 +239,7 @@ export class Studio {
     void this.#watch.follow(project.decoder);
     const picture = this.#memory.lastPicture();
     this.#wasSelected = picture === null ? null : this.#memory.selected(picture);
-    await this.opening.start(picture);
+    await Promise.all([this.opening.start(picture), this.#prompts.start(project.id)]);
   }
 
   #save(picture: number, changes: readonly Change[]): void {
@@ -211,7 +255,7 @@ export class Studio {
 
   #opened(document: PictureDocument): void {
     this.#memory?.rememberPicture(document.id);
-    this.state.setState({ selected: null, readings: null, objects: [], waiting: [] });
+    this.state.setState({ selected: null, readings: null, objects: [], waiting: [], marked: null });
     this.pointing.reset();
     this.board.reset();
     this.#wantPictures();
@@ -228,12 +272,18 @@ export class Studio {
     }
     const { selected } = this.state.getState();
     const wanted = selected ?? this.#wasSelected;
-    this.#wasSelected = null;
     const isThere = wanted !== null && (findPresent(document.objects, wanted) !== null || this.#queue.has(wanted));
     this.state.setState({ selected: isThere ? wanted : null });
     if (selected !== this.state.getState().selected) this.#selected();
     this.#feed.advance();
     this.#pictureReady();
+  }
+
+  /** Go on with the object that was begun when the page went, once its clicks wait again. */
+  #takeUpAgain(document: PictureDocument, object: string): void {
+    if (document !== this.desk.document || object !== this.#wasSelected) return;
+    this.state.setState({ selected: object });
+    this.#selected();
   }
 
   /** Which pictures are ready, or what is ready to be asked of them, is not what it was. */
@@ -258,6 +308,7 @@ export class Studio {
   }
 
   #queueChanged(): void {
+    this.#prompts.update();
     this.#wantPictures();
     this.#publish();
   }
@@ -275,6 +326,7 @@ export class Studio {
 
   #selected(): void {
     const { selected } = this.state.getState();
+    this.#wasSelected = null;
     const picture = this.desk.document?.id;
     if (picture !== undefined) this.#memory?.rememberSelected(picture, selected);
     if (selected !== null && this.#queue.has(selected) && !this.desk.selected) this.pointing.freeze(selected);
@@ -297,7 +349,8 @@ export class Studio {
     this.#feed.want({ now, soon: soon.map((picture) => picture.id) });
   }
 
-  #settled(picture: number, { isOutdated, copies }: Settled): void {
+  #settled(picture: number, { isOutdated, copies, hasAside }: Settled): void {
+    if (hasAside) void this.asides.refresh();
     const document = this.opening.document(picture);
     if (document) document.epoch++;
     if (!isOutdated) return;
@@ -313,11 +366,20 @@ export class Studio {
     });
   }
 
-  #changedElsewhere(picture: number): void {
-    const document = this.opening.document(picture);
+  #renamed(renamed: ReadonlyMap<string, string>): void {
+    this.opening.renameLabels(renamed);
+    this.#queue.renameLabels(renamed);
+    const { project } = this.state.getState();
+    if (project) this.#options.tabs.tell({ project: project.id, picture: null });
+  }
+
+  #changedElsewhere(picture: number | null): void {
+    void this.asides.refresh();
+    if (picture === null) void this.reload();
+    const document = picture === null ? null : this.opening.document(picture);
     if (!document) return;
     document.epoch++;
-    if (document === this.desk.document) void this.opening.refresh(picture);
+    if (document === this.desk.document) void this.opening.refresh(document.id);
   }
 
   async #refreshProject(): Promise<void> {
@@ -333,23 +395,5 @@ export class Studio {
     if (this.#end.signal.aborted) return;
     if (error instanceof NetworkError) this.#watch.lost();
     else this.notices.fault(error);
-  }
-
-  #listenToPage(): void {
-    const { page, outbox } = this.#options;
-    const { signal } = this.#end;
-    const wake = () => {
-      this.#sender?.retry();
-      this.#watch.ask();
-    };
-    page?.addEventListener("online", wake, { signal });
-    page?.document?.addEventListener("visibilitychange", wake, { signal });
-    page?.addEventListener(
-      "beforeunload",
-      (event) => {
-        if (outbox.atRisk > 0) event.preventDefault();
-      },
-      { signal },
-    );
   }
 }

@@ -1,5 +1,5 @@
-import { openDB, type DBSchema, type IDBPDatabase } from "idb";
 import type { Change } from "../api/types";
+import { BrowserDatabase } from "./browserDatabase";
 
 /** A change that the server has not confirmed. */
 export interface Waiting {
@@ -9,14 +9,24 @@ export interface Waiting {
   project: string;
   picture: number;
   change: Change;
+  /** The group of refused changes that this one was made upon, so that it holds what they did. */
+  group?: string;
 }
 
-/** A change that the server will never take, kept for whoever wants to look into it. */
+/** A change that the server did not take, kept until the person decides about it. */
 export interface SetAside {
   project: string;
   picture: number;
   change: Change;
   reason: string;
+  /** The same for changes of one object of which each holds what those before it did. */
+  group?: string;
+}
+
+/** One that is kept. */
+export interface KeptAside extends SetAside {
+  /** Rises in the order in which they were set aside; negative for one that is in memory only. */
+  key: number;
 }
 
 /** What is to become of a picture's waiting changes; all of it, or nothing, happens. */
@@ -44,19 +54,12 @@ export interface Outbox {
   count(project: string): Promise<number>;
   /** Decide about a picture's changes, seeing all of them; tabs do not interfere. */
   resolve(project: string, picture: number, decide: (waiting: Waiting[]) => Resolution): Promise<void>;
-  setAside(project: string): Promise<SetAside[]>;
+  setAside(project: string): Promise<KeptAside[]>;
+  /** Forget changes that were set aside, by their keys. */
+  discard(keys: readonly number[]): Promise<void>;
   /** How many changes would be lost if the page went now. */
   readonly atRisk: number;
   close(): void;
-}
-
-interface Schema extends DBSchema {
-  changes: {
-    key: number;
-    value: Omit<Waiting, "key"> & { key?: number };
-    indexes: { project: string; picture: [string, number] };
-  };
-  aside: { key: number; value: SetAside; indexes: { project: string } };
 }
 
 /** Open the browser's database. It is opened when it is first needed. */
@@ -65,21 +68,20 @@ export function openOutbox(name = "anymask-studio"): Outbox {
 }
 
 class BrowserOutbox implements Outbox {
-  readonly #name: string;
-  #database: Promise<IDBPDatabase<Schema>> | null = null;
+  readonly #database: BrowserDatabase;
   /** Each write waits for the one before, as the order of changes is that of their keys. */
   #writing: Promise<void> = Promise.resolve();
   #beingWritten = 0;
   #inMemory: Waiting[] = [];
-  #asideInMemory: SetAside[] = [];
+  #asideInMemory: KeptAside[] = [];
   #nextInMemory = -Number.MAX_SAFE_INTEGER;
 
   constructor(name: string) {
-    this.#name = name;
+    this.#database = new BrowserDatabase(name);
   }
 
   get atRisk(): number {
-    return this.#beingWritten + this.#inMemory.length;
+    return this.#beingWritten + this.#inMemory.length + this.#asideInMemory.length;
   }
 
   add(project: string, picture: number, changes: readonly Change[]): Promise<void> {
@@ -97,7 +99,7 @@ class BrowserOutbox implements Outbox {
 
   async head(project: string, limit: number): Promise<Waiting[]> {
     await this.#writing;
-    const stored = await this.#read(async (database) => {
+    const stored = await this.#database.read(async (database) => {
       const transaction = database.transaction("changes");
       const first = await transaction.store.index("project").openCursor(project);
       if (!first) return [];
@@ -115,7 +117,7 @@ class BrowserOutbox implements Outbox {
 
   async count(project: string): Promise<number> {
     await this.#writing;
-    const stored = await this.#read((database) => database.countFromIndex("changes", "project", project));
+    const stored = await this.#database.read((database) => database.countFromIndex("changes", "project", project));
     return (stored ?? 0) + this.#inMemory.filter((waiting) => waiting.project === project).length;
   }
 
@@ -126,7 +128,7 @@ class BrowserOutbox implements Outbox {
         this.#resolveInMemory(project, picture, decide(memory));
         return;
       }
-      const database = await this.#open();
+      const database = await this.#database.open();
       const transaction = database.transaction(["changes", "aside"], "readwrite", { durability: "strict" });
       const changes = transaction.objectStore("changes");
       const resolution = decide((await changes.index("picture").getAll([project, picture])) as Waiting[]);
@@ -141,18 +143,29 @@ class BrowserOutbox implements Outbox {
     });
   }
 
-  async setAside(project: string): Promise<SetAside[]> {
+  async setAside(project: string): Promise<KeptAside[]> {
     await this.#writing;
-    const stored = await this.#read((database) => database.getAllFromIndex("aside", "project", project));
+    const stored = await this.#database.read(async (database) => {
+      const { store } = database.transaction("aside");
+      const index = store.index("project");
+      const [keys, values] = await Promise.all([index.getAllKeys(project), index.getAll(project)]);
+      return values.map((value, i) => ({ ...value, key: keys[i] ?? 0 }));
+    });
     return [...(stored ?? []), ...this.#asideInMemory.filter((refused) => refused.project === project)];
   }
 
+  discard(keys: readonly number[]): Promise<void> {
+    return this.#afterWriting(async () => {
+      this.#asideInMemory = this.#asideInMemory.filter((refused) => !keys.includes(refused.key));
+      const stored = keys.filter((key) => key > 0);
+      if (stored.length === 0) return;
+      const transaction = (await this.#database.open()).transaction("aside", "readwrite", { durability: "strict" });
+      await Promise.all([...stored.map((key) => transaction.store.delete(key)), transaction.done]);
+    });
+  }
+
   close(): void {
-    void this.#database?.then(
-      (database) => database.close(),
-      () => undefined,
-    );
-    this.#database = null;
+    this.#database.close();
   }
 
   #afterWriting(write: () => Promise<void>): Promise<void> {
@@ -164,7 +177,7 @@ class BrowserOutbox implements Outbox {
   async #store(project: string, picture: number, changes: readonly Change[]): Promise<void> {
     // What came after a change that is in memory must not be sent before it.
     if (this.#inMemory.length > 0) throw new Error("Earlier changes are in memory.");
-    const database = await this.#open();
+    const database = await this.#database.open();
     const transaction = database.transaction("changes", "readwrite", { durability: "strict" });
     await Promise.all([
       ...changes.map((change) => transaction.store.add({ project, picture, change })),
@@ -190,50 +203,13 @@ class BrowserOutbox implements Outbox {
       .filter((waiting) => !done.has(waiting.key))
       .map((waiting) => rewritten.get(waiting.key) ?? waiting);
     this.#keep(project, picture, resolution.added);
-    this.#asideInMemory.push(...resolution.aside);
+    this.#asideInMemory.push(...resolution.aside.map((refused) => ({ ...refused, key: this.#nextInMemory++ })));
   }
 
   async #storedOf(project: string, picture: number): Promise<Waiting[]> {
-    const stored = await this.#read((database) => database.getAllFromIndex("changes", "picture", [project, picture]));
+    const stored = await this.#database.read((database) =>
+      database.getAllFromIndex("changes", "picture", [project, picture]),
+    );
     return (stored ?? []) as Waiting[];
-  }
-
-  /** Read from the database; null where none can be opened, and all that is known waits in memory. */
-  async #read<T>(read: (database: IDBPDatabase<Schema>) => Promise<T>): Promise<T | null> {
-    let database;
-    try {
-      database = await this.#open();
-    } catch {
-      return null;
-    }
-    try {
-      return await read(database);
-    } catch {
-      // The browser may close a database at any time, which shows at the next use.
-      this.#database = null;
-      return read(await this.#open());
-    }
-  }
-
-  #open(): Promise<IDBPDatabase<Schema>> {
-    const forget = () => (this.#database = null);
-    if (this.#database) return this.#database;
-    const opening = openDB<Schema>(this.#name, 1, {
-      upgrade(database) {
-        const changes = database.createObjectStore("changes", { keyPath: "key", autoIncrement: true });
-        changes.createIndex("project", "project");
-        changes.createIndex("picture", ["project", "picture"]);
-        const aside = database.createObjectStore("aside", { autoIncrement: true });
-        aside.createIndex("project", "project");
-      },
-      blocking() {
-        void opening.then((database) => database.close());
-        forget();
-      },
-      terminated: forget,
-    });
-    opening.catch(forget);
-    this.#database = opening;
-    return opening;
   }
 }

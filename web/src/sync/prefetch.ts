@@ -5,12 +5,12 @@ import { untilReached } from "../api/patience";
 export interface Wanted {
   /** Those that somebody waits for, such as the one that is shown. */
   now: readonly number[];
-  /** Those that are likely to be opened soon; their images are fetched too. */
+  /** Those that are likely to be opened soon. */
   soon: readonly number[];
 }
 
 export interface PrefetchOptions {
-  api: Pick<Api, "embedding" | "prefetchImage">;
+  api: Pick<Api, "embedding">;
   /** Milliseconds to wait after a failure of the connection. */
   retryDelay: number;
   onEmbedding(picture: number): void;
@@ -24,21 +24,18 @@ interface Load {
 }
 
 const MOST_EMBEDDINGS = 6;
-const MOST_IMAGES = 50;
 
 /**
- * Fetches embeddings, and images ahead of their time. What is not wanted any more is stopped. Whoever looks ahead takes two
- * connections at most, one for embeddings and one for images, as the browser has only a few.
+ * Fetches embeddings, also ahead of their time. What is not wanted any more is stopped. Looking ahead takes one connection
+ * at most, as the browser has only a few.
  */
 export class Prefetch {
   readonly #options: PrefetchOptions;
   #wanted: Wanted = { now: [], soon: [] };
   /** The longest unused first. */
   readonly #embeddings = new Map<number, Embedding>();
-  readonly #images = new Set<number>();
   readonly #failed = new Set<number>();
   readonly #loads = new Map<number, Load>();
-  #image: { picture: number; abort: AbortController } | null = null;
   #isClosed = false;
 
   constructor(options: PrefetchOptions) {
@@ -73,7 +70,6 @@ export class Prefetch {
   close(): void {
     this.#isClosed = true;
     for (const load of this.#loads.values()) load.abort.abort();
-    this.#image?.abort.abort();
   }
 
   #advance(): void {
@@ -90,13 +86,6 @@ export class Prefetch {
       }
     }
     for (const [picture, priority] of wanted) if (!this.#loads.has(picture)) void this.#load(picture, priority);
-
-    if (this.#image && !soon.includes(this.#image.picture)) {
-      this.#image.abort.abort();
-      this.#image = null;
-    }
-    const image = soon.find((picture) => !this.#images.has(picture));
-    if (!this.#image && image !== undefined) void this.#loadImage(image);
   }
 
   async #load(picture: number, priority: Priority): Promise<void> {
@@ -116,23 +105,6 @@ export class Prefetch {
       this.#options.onFailure(picture, error);
     }
     this.#loads.delete(picture);
-    this.#advance();
-  }
-
-  async #loadImage(picture: number): Promise<void> {
-    const { api, retryDelay } = this.#options;
-    const abort = new AbortController();
-    this.#image = { picture, abort };
-    try {
-      await untilReached(() => api.prefetchImage(picture, abort.signal), retryDelay, abort.signal);
-    } catch {
-      if (abort.signal.aborted) return;
-      // The stage says so when the picture is opened.
-    }
-    this.#images.add(picture);
-    const [oldest] = this.#images;
-    if (this.#images.size > MOST_IMAGES && oldest !== undefined) this.#images.delete(oldest);
-    this.#image = null;
     this.#advance();
   }
 

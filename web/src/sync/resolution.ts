@@ -16,8 +16,8 @@ export interface Verdict extends Resolution {
  *
  * - What is stored needs no sending any more.
  * - A change that is refused is set aside, and those of the object after it are numbered anew, as if it had never been.
- * - Where an object was changed elsewhere, what this page did to it is set aside, and its mask, if it is another one, is
- *   kept as a new object.
+ * - Where an object was changed elsewhere, this page's mask of it, if it is another one, is kept as a new object; what else
+ *   this page did to it, and nobody there, is set aside.
  *
  * @param waiting - all changes of the picture that wait, in their order, those that were sent among them.
  * @param colors - how many colours the palette has.
@@ -30,9 +30,11 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
   const rewritten: Waiting[] = [];
   const aside: Resolution["aside"][number][] = [];
   const notices = new Set<string>();
+  const groupOf = ({ change, group }: Waiting) =>
+    group ?? aside.find((other) => other.change.state.id === change.state.id)?.group ?? change.id;
   const put = (entry: Waiting, reason: string) => {
     const { project, picture, change } = entry;
-    aside.push({ project, picture, change, reason });
+    aside.push({ project, picture, change, reason, group: groupOf(entry) });
     done.push(entry);
   };
 
@@ -46,9 +48,10 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
       const reason = result.reason ?? "The server gave no reason.";
       put(entry, reason);
       refusals.set(state.id, refused + 1);
-      notices.add(`A change could not be saved, and is taken back: ${reason}`);
+      notices.add(`A change could not be saved, and is taken back and set aside: ${reason}`);
     } else if (refused > 0) {
-      rewritten.push({ ...entry, change: { ...entry.change, state: { ...state, version: state.version - refused } } });
+      const change = { ...entry.change, state: { ...state, version: state.version - refused } };
+      rewritten.push({ ...entry, change, group: groupOf(entry) });
     } else if (conflicts.has(state.id)) {
       conflicts.get(state.id)?.mine.push(entry);
     } else if (result?.outcome === "conflict") {
@@ -59,9 +62,10 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
   const added: Change[] = [];
   const copies = new Map<string, string>();
   for (const [object, { current, mine }] of conflicts) {
-    for (const entry of mine) put(entry, "The object was changed elsewhere meanwhile.");
     const last = mine.at(-1)?.change;
-    if (last && differs(last.state, current)) {
+    if (!last) continue;
+    if (differs(last.state, current)) {
+      done.push(...mine);
       const copy = { ...last.state, id: crypto.randomUUID(), version: 1, color: (last.state.color + 1) % colors };
       added.push({ id: crypto.randomUUID(), at: last.at, action: "keep", state: copy });
       copies.set(object, copy.id);
@@ -69,7 +73,14 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
         "An object was changed elsewhere meanwhile: it is shown as it is there, and your mask is kept beside it.",
       );
     } else {
-      notices.add("An object was changed elsewhere meanwhile: it is shown as it is there.");
+      const shown = "An object was changed elsewhere meanwhile: it is shown as it is there";
+      if (isMissing(last.state, current)) {
+        for (const entry of mine) put(entry, "The object was changed elsewhere meanwhile.");
+        notices.add(`${shown}, and what you did to it is set aside.`);
+      } else {
+        done.push(...mine);
+        notices.add(`${shown}.`);
+      }
     }
   }
   const elsewhere = [...refusals.keys(), ...conflicts.keys()];
@@ -78,4 +89,13 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
 
 function differs(mine: ObjectState, current: ObjectState | null): boolean {
   return mine.status === "present" && (current?.status !== "present" || current.counts !== mine.counts);
+}
+
+/** What a person decides about an object; the rest follows from it. */
+const DECIDED = ["status", "counts", "label", "color", "visible", "order"] as const;
+
+/** Whether something that was decided here would be nowhere, were it not kept. */
+function isMissing(mine: ObjectState, current: ObjectState | null): boolean {
+  if (current === null || (mine.status !== "present" && current.status !== "present")) return false;
+  return DECIDED.some((name) => mine[name] !== current[name]);
 }

@@ -12,6 +12,8 @@ export interface Settled {
   isOutdated: boolean;
   /** The object that keeps the page's mask beside one that was changed elsewhere, by the latter's id. */
   copies: ReadonlyMap<string, string>;
+  /** Changes were set aside. */
+  hasAside: boolean;
 }
 
 export interface SenderOptions {
@@ -128,10 +130,14 @@ export class Sender {
     let verdict: Verdict | undefined;
     await outbox.resolve(project, picture, (waiting) => (verdict = judge(waiting, results, colors)));
     if (!verdict || verdict.done.length === 0) throw new Error("The server's answer does not fit what was sent.");
-    const { elsewhere, copies, done } = verdict;
+    const { elsewhere, copies, done, aside } = verdict;
     const isForeign = done.some(({ change }) => !this.#own.has(change.id));
     for (const { change } of done) this.#own.delete(change.id);
-    this.#options.onSettled(picture, { isOutdated: isForeign || elsewhere.length > 0, copies });
+    this.#options.onSettled(picture, {
+      isOutdated: isForeign || elsewhere.length > 0,
+      copies,
+      hasAside: aside.length > 0,
+    });
     for (const notice of verdict.notices) this.#options.onNotice(notice);
     tabs.tell({ project, picture });
     this.#report("saving", await this.#count());

@@ -1,7 +1,8 @@
 /** What a tab tells the others: a picture's objects are not what they were. */
 export interface PictureChanged {
   project: string;
-  picture: number;
+  /** Null where it may be any picture, and the labels. */
+  picture: number | null;
 }
 
 /** The other tabs of this browser that show the studio. */

@@ -85,7 +85,12 @@ export class Hand implements GestureTarget {
     };
     const same = marked.object === this.marked.object && sameClick(marked.click, this.marked.click);
     if (same) return;
+    const before = this.marked.object;
     this.marked = marked;
+    if (before !== marked.object) {
+      if (marked.object !== null) this.session.mark(marked.object, "stage");
+      else if (before !== null) this.session.unmark(before, "stage");
+    }
     this.listener.changed();
   }
 

@@ -37,6 +37,7 @@ export function studioState(changes: Partial<StudioState> = {}): StudioState {
       id: "project",
       name: "photos",
       pictures: 2,
+      unusable: 0,
       model: {
         name: "pocket",
         fingerprint: "f",

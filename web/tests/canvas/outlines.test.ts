@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { chamfer } from "../../src/canvas/chamfer";
-import { coarsen, gridFor } from "../../src/canvas/coarsen";
-import { boundsOf } from "../../src/canvas/paths";
+import { boundsOf, toleranceFor } from "../../src/canvas/paths";
+import { simplify } from "../../src/canvas/simplify";
+import { smooth } from "../../src/canvas/smooth";
 import { traceMask } from "../../src/geometry/contours";
 import { RunLengths } from "../../src/geometry/rle";
 import type { Rings } from "../../src/geometry/shapes";
@@ -30,64 +31,23 @@ const masks = fc
       .map((mask) => traceMask(RunLengths.fromMask(mask, size))),
   );
 
-describe("gridFor", () => {
+describe("toleranceFor", () => {
   it.each([
-    [4, 1],
-    [1, 1],
-    [0.75, 1],
-    [0.5, 1],
-    [0.375, 2],
-    [0.25, 2],
-    [0.1, 4],
-    [0.01, 64],
-  ])("at scale %d is %d", (scale, grid) => {
-    expect(gridFor(scale)).toBe(grid);
+    [4, 0.0625],
+    [1, 0.25],
+    [0.375, 1],
+    [0.25, 1],
+    [0.1, 2],
+    [0.01, 32],
+  ])("at scale %d is %d", (scale, tolerance) => {
+    expect(toleranceFor(scale)).toBe(tolerance);
   });
 
-  it("is off by at most three quarters of a screen pixel", () => {
+  it("is hardly seen, and no smaller than that needs", () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-3, max: 100, noNaN: true }), (scale) => {
-        const grid = gridFor(scale);
-        expect(grid === 1 || grid * scale <= 0.75).toBe(true);
-      }),
-    );
-  });
-});
-
-describe("coarsen", () => {
-  it("keeps outlines as they are on the finest grid", () => {
-    const rings = [ring(0, 0, 3, 0, 3, 3)];
-    expect(coarsen(rings, 1)).toBe(rings);
-  });
-
-  it("drops points that fall together or lie on a line, also across the end of the ring", () => {
-    const square = ring(4, 0, 8, 0, 8, 1, 9, 1, 9, 8, 1, 8, 1, 7, 0, 7, 0, 0);
-    expect(numbers(coarsen([square], 4))).toEqual([[8, 0, 8, 8, 0, 8, 0, 0]]);
-  });
-
-  it("leaves out holes too small to be seen, but never the whole mask", () => {
-    const outer = ring(0, 0, 64, 0, 64, 64, 0, 64);
-    const hole = ring(30, 30, 30, 31, 31, 31, 31, 30);
-    expect(coarsen([outer, hole], 8)).toHaveLength(1);
-    expect(coarsen([hole], 8)).toEqual([hole]);
-  });
-
-  it("gives points of the grid, none twice in a row and none on a line between its neighbours", () => {
-    fc.assert(
-      fc.property(masks, fc.constantFrom(2, 4, 8), (rings, grid) => {
-        const coarse = coarsen(rings, grid);
-        if (coarse === rings) return;
-        for (const one of coarse) {
-          expect(one.length).toBeGreaterThanOrEqual(6);
-          expect([...one].every((value) => value % grid === 0)).toBe(true);
-          const points: (readonly [number, number])[] = [];
-          for (let i = 0; i < one.length; i += 2) points.push([one[i] ?? 0, one[i + 1] ?? 0]);
-          points.forEach(([x, y], i) => {
-            const [px, py] = points.at(i - 1) ?? [0, 0];
-            const [nx, ny] = points[(i + 1) % points.length] ?? [0, 0];
-            expect((x - px) * (ny - y) === (y - py) * (nx - x)).toBe(false);
-          });
-        }
+        const seen = toleranceFor(scale) * scale;
+        expect(seen <= 0.375 && seen > 0.1875).toBe(true);
       }),
     );
   });
@@ -110,6 +70,81 @@ describe("chamfer", () => {
         const [x0, y0, x1, y1] = boundsOf(rings);
         const [cx0, cy0, cx1, cy1] = boundsOf(cut);
         expect(cx0 >= x0 && cy0 >= y0 && cx1 <= x1 && cy1 <= y1).toBe(true);
+      }),
+    );
+  });
+});
+
+type Place = readonly [x: number, y: number];
+
+function placesOf(one: Float32Array): Place[] {
+  return Array.from({ length: one.length / 2 }, (_, i) => [one[2 * i] ?? 0, one[2 * i + 1] ?? 0]);
+}
+
+/** How far a point is from the lines between successive points of a ring. */
+function distanceTo(one: Float32Array, [x, y]: Place): number {
+  const places = placesOf(one);
+  const distances = places.map(([ax, ay], i) => {
+    const [bx, by] = places[(i + 1) % places.length] ?? [0, 0];
+    const [dx, dy] = [bx - ax, by - ay];
+    const square = dx * dx + dy * dy;
+    const share = square === 0 ? 0 : Math.min(Math.max(((x - ax) * dx + (y - ay) * dy) / square, 0), 1);
+    return Math.hypot(ax + share * dx - x, ay + share * dy - y);
+  });
+  return Math.min(...distances);
+}
+
+describe("simplify", () => {
+  it("makes one line of a slope of stairs, and keeps corners", () => {
+    const slope = Array.from({ length: 40 }, (_, i) => [i, Math.floor(i / 4) + (i % 4) / 8]).flat();
+    const [kept] = simplify([ring(...slope, 39, 40, 0, 40)], 0.5);
+    expect([...(kept ?? [])]).toEqual([0, 0, 39, expect.closeTo(9.375, 5), 39, 40, 0, 40]);
+  });
+
+  it("leaves out only points that lie beside the lines that remain, and adds none", () => {
+    fc.assert(
+      fc.property(masks, fc.constantFrom(0.1, 0.3, 1), (rings, tolerance) => {
+        for (const outline of chamfer(rings, 1)) {
+          const [kept = outline] = simplify([outline], tolerance);
+          const all = placesOf(outline);
+          const known = new Set(all.map(String));
+          expect(kept.length).toBeLessThanOrEqual(outline.length);
+          expect(placesOf(kept).every((place) => known.has(String(place)))).toBe(true);
+          // A line may end short of a point by the tolerance, beside being off to the side.
+          for (const place of all) expect(distanceTo(kept, place)).toBeLessThanOrEqual(1.5 * tolerance);
+        }
+      }),
+    );
+  });
+
+  it("leaves out holes too small to be seen, but never the whole mask", () => {
+    const outer = ring(0, 0, 64, 0, 64, 64, 0, 64);
+    const hole = ring(30, 30, 30, 31, 31, 31, 31, 30);
+    expect(simplify([outer, hole], 2)).toEqual([outer]);
+    expect(simplify([hole], 2)).toEqual([hole]);
+  });
+
+  it("keeps spikes that turn back", () => {
+    const spike = ring(0, 0, 10, 0.1, 1, 0.2, 1, 9, 0, 9);
+    expect(simplify([spike], 0.5)).toEqual([spike]);
+  });
+});
+
+describe("smooth", () => {
+  it("goes through the middles of the edges, and past the corners halfway between", () => {
+    const [rounded] = smooth([ring(0, 0, 8, 0, 8, 8, 0, 8)], 1);
+    expect([...(rounded ?? [])]).toEqual([0, 4, 1, 1, 4, 0, 7, 1, 8, 4, 7, 7, 4, 8, 1, 7]);
+  });
+
+  it("is as near to the curve as is asked, and needs fewer lines where less is asked", () => {
+    fc.assert(
+      fc.property(masks, (rings) => {
+        const fine = smooth(rings, 1e-3);
+        smooth(rings, 0.05).forEach((rough, i) => {
+          const exact = fine[i] ?? ring();
+          expect(rough.length).toBeLessThan(exact.length);
+          for (const place of placesOf(exact)) expect(distanceTo(rough, place)).toBeLessThanOrEqual(0.051);
+        });
       }),
     );
   });

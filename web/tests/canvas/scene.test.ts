@@ -105,10 +105,10 @@ describe("what is on top", () => {
     expect(scene({ objects, selected: "c" }, { marked }).markedClick).toBeNull();
   });
 
-  it("marks the object that a click would take up, unless that is selected already", () => {
-    const marked = { click: null, object: "c" };
-    expect(scene({ objects }, { marked }).marked).toEqual({ rings: RINGS, color: "#3cb44b" });
-    expect(scene({ objects, selected: "c" }, { marked }).marked).toBeNull();
+  it("marks the object that is meant on the stage or in the list, unless that is selected already", () => {
+    expect(scene({ objects, marked: "c" }).marked).toEqual({ rings: RINGS, color: "#3cb44b" });
+    expect(scene({ objects, marked: "c", selected: "c" }).marked).toBeNull();
+    expect(scene({ objects, marked: "gone" }).marked).toBeNull();
   });
 
   it("has the hovered proposal, with the everything tool alone", () => {

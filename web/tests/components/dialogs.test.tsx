@@ -181,6 +181,50 @@ describe("labels", () => {
     expect(names()).toEqual(["1cat", "2dog", "3car", "4tree"]);
   });
 
+  it("are renamed and made one, which waits for the server and tells why it did not happen", async () => {
+    const asked: [readonly string[], ReadonlyMap<string, string>][] = [];
+    let refusal: Error | null = new Error("Two people work on it.");
+    const { byLabel, byTestId, names, page, root, session } = labels();
+    session.renameLabels = (all, renamed) => {
+      asked.push([all, renamed]);
+      return refusal ? Promise.reject(refusal) : Promise.resolve();
+    };
+    perform(() => {
+      page.openDialog("labels");
+    });
+    const rename = (label: string, name: string, last: string) => {
+      click(byLabel(`Rename ${label}`));
+      fill(byTestId("rename-label"), name);
+      key(byTestId("rename-label"), last);
+    };
+    rename("cat", "lion", "Enter");
+    rename("dog", "wolf", "Escape");
+    rename("car", "dog", "Enter");
+    expect(names()).toEqual(["1lion was cat", "2dog was car"]);
+    click(byTestId("labels-save"));
+    await settle();
+    expect(root.querySelector("[role=alert]")?.textContent).toBe("Two people work on it.");
+    refusal = null;
+    click(byTestId("labels-save"));
+    await settle();
+    expect(asked[1]).toEqual([["lion", "dog"], new Map(Object.entries({ cat: "lion", car: "dog" }))]);
+    expect(page.state.getState().dialog).toBeNull();
+  });
+
+  it("cannot take each other's names in one step", () => {
+    const { byLabel, byTestId, root } = labels();
+    for (const [label, name] of [
+      ["cat", "lion"],
+      ["dog", "cat"],
+    ] as const) {
+      click(byLabel(`Rename ${label}`));
+      fill(byTestId("rename-label"), name);
+      key(byTestId("rename-label"), "Enter");
+    }
+    expect(root.querySelector("[role=alert]")?.textContent).toContain("“cat” gets another name here");
+    expect((byTestId("labels-save") as HTMLButtonElement).disabled).toBe(true);
+  });
+
   it("stay as they were when it is cancelled", () => {
     const { byLabel, given, page, root } = labels();
     perform(() => {

@@ -1,8 +1,13 @@
 // @vitest-environment jsdom
 import { describe, expect, it } from "vitest";
 import { ObjectsPanel } from "../../src/components/ObjectsPanel";
-import { objectState } from "../actions/states";
+import { objectState, type Given } from "../actions/states";
 import { click, fill, key, perform, renderStudio } from "./renderStudio";
+
+/** What was done, beside looking at objects. */
+function done(given: readonly Given[]): Given[] {
+  return given.filter(([command]) => !command.endsWith("mark"));
+}
 
 const OBJECTS = [
   objectState("one", { label: "cat", score: 0.876 }),
@@ -34,6 +39,42 @@ describe("the list of objects", () => {
     ]);
   });
 
+  it("tells that there are none only once that is known", () => {
+    const { byTestId, change } = renderStudio(<ObjectsPanel />);
+    const said = () => byTestId("object-list").textContent;
+    expect(said()).toBe("Loading…");
+    change({ objectsState: "loaded" });
+    expect(said()).toBe("None yet");
+    change({ objectsState: "failed" });
+    expect(said()).toContain("could not be read");
+    change({ picture: null });
+    expect(said()).toBe("");
+  });
+
+  it("says which object the pointer is on, and shows which one is meant on the stage", () => {
+    const { allByTestId, change, given } = renderStudio(<ObjectsPanel />, { state: { objects: OBJECTS } });
+    const row = allByTestId("object-row")[1] as HTMLElement;
+    const move = (type: string, relatedTarget: Element) => {
+      perform(() => {
+        row.dispatchEvent(new MouseEvent(type, { bubbles: true, relatedTarget }));
+      });
+    };
+    move("pointerover", document.body);
+    move("pointerout", document.body);
+    perform(() => {
+      row.querySelector("button")?.focus();
+    });
+    expect(given).toEqual([
+      ["mark", "two", "list"],
+      ["unmark", "two", "list"],
+      ["mark", "two", "list"],
+    ]);
+    change({ marked: "two" });
+    expect(allByTestId("object-row").map(({ dataset }) => dataset["marked"])).toEqual(["false", "true"]);
+    change({ objects: OBJECTS.slice(0, 1) });
+    expect(given.at(-1)).toEqual(["unmark", "two", "list"]);
+  });
+
   it("keeps few rows in the page, however many objects there are", () => {
     const objects = Array.from({ length: 1000 }, (_, index) => objectState(String(index)));
     const { allByTestId, byTestId } = renderStudio(<ObjectsPanel />, { state: { objects } });
@@ -54,7 +95,7 @@ it("gives labels by a click as by their number keys, and shows which one is give
   change({ selected: null, stickyLabel: "label 4" });
   expect(pressed().map((button) => button.textContent)).toEqual(["5label 4"]);
   click(keys()[0] as HTMLElement);
-  expect(given).toEqual([
+  expect(done(given)).toEqual([
     ["setLabel", "one", "label 8"],
     ["setStickyLabel", "label 0"],
   ]);
@@ -77,7 +118,7 @@ describe("typing a label", () => {
     expect(document.activeElement).toBe(field());
     expect(options()).toEqual(["dog1", "cat2", "cattle3"]);
     key(field(), "Enter");
-    expect(given).toEqual([]);
+    expect(done(given)).toEqual([]);
     expect(page.state.getState().labelling).toBeNull();
   });
 
@@ -86,7 +127,7 @@ describe("typing a label", () => {
     fill(field(), "ca");
     expect(options()).toEqual(["cat2", "cattle3", "New label “ca”"]);
     expect(key(field(), "Enter")).toBe(true);
-    expect(given).toEqual([["setLabel", "two", "cat"]]);
+    expect(done(given)).toEqual([["setLabel", "two", "cat"]]);
   });
 
   it("goes to another by the arrows, around the end", () => {
@@ -94,28 +135,28 @@ describe("typing a label", () => {
     fill(field(), "ca");
     key(field(), "ArrowUp");
     key(field(), "Enter");
-    expect(given).toEqual([["setLabel", "two", "ca"]]);
+    expect(done(given)).toEqual([["setLabel", "two", "ca"]]);
   });
 
   it("takes one by the pointer", () => {
     const { root, given } = typing();
     const option = root.querySelectorAll("[role=option]")[1];
     option?.dispatchEvent(new MouseEvent("pointerdown", { bubbles: true, cancelable: true }));
-    expect(given).toEqual([["setLabel", "two", "cat"]]);
+    expect(done(given)).toEqual([["setLabel", "two", "cat"]]);
   });
 
   it("makes a new label of anything else", () => {
     const { field, given } = typing();
     fill(field(), "  zebra  crossing ");
     key(field(), "Enter");
-    expect(given).toEqual([["setLabel", "two", "zebra crossing"]]);
+    expect(done(given)).toEqual([["setLabel", "two", "zebra crossing"]]);
   });
 
   it("is given up by Escape", () => {
     const { field, given, page } = typing();
     fill(field(), "zebra");
     key(field(), "Escape");
-    expect(given).toEqual([]);
+    expect(done(given)).toEqual([]);
     expect(page.state.getState().labelling).toBeNull();
   });
 
@@ -127,7 +168,7 @@ describe("typing a label", () => {
     });
     fill(field(), "");
     key(field(), "Enter");
-    expect(given).toEqual([["setLabel", "one", null]]);
+    expect(done(given)).toEqual([["setLabel", "one", null]]);
   });
 
   it("keeps its keys to itself", () => {
@@ -155,7 +196,7 @@ describe("typing a label", () => {
     expect((field() as HTMLInputElement).value).toBe("ze");
     expect(document.activeElement).toBe(field());
     key(field(), "Enter");
-    expect(given).toEqual([["setLabel", "three", "ze"]]);
+    expect(done(given)).toEqual([["setLabel", "three", "ze"]]);
   });
 
   it("is for new objects where none is selected", () => {
@@ -168,7 +209,7 @@ describe("typing a label", () => {
     change({ stickyLabel: "dog" });
     expect(byTestId("sticky-label").textContent).toBe("New objects:dog");
     click(byLabel("New objects without a label"));
-    expect(given).toEqual([
+    expect(done(given)).toEqual([
       ["setStickyLabel", "dog"],
       ["setStickyLabel", null],
     ]);

@@ -2,8 +2,9 @@
 import { expect, it } from "vitest";
 import { PicturesPanel } from "../../src/components/PicturesPanel";
 import { findPictures, stepInList } from "../../src/components/pictureSearch";
-import { picture } from "../actions/states";
-import { click, fill, key, perform, renderStudio } from "./renderStudio";
+import { Dialogs } from "../../src/components/Dialogs";
+import { picture, studioState } from "../actions/states";
+import { click, fill, key, perform, renderStudio, settle } from "./renderStudio";
 
 const MANY = Array.from({ length: 10_000 }, (_, index) =>
   picture(index + 1, { name: `day ${String(index % 7)}/img_${String(index)}.jpg`, objects: index === 1 ? 12 : 0 }),
@@ -82,4 +83,38 @@ it.each([
 ])("%s leads from %d to %s", (name, from, to) => {
   expect(stepInList(name, from, 10, 8)).toBe(to);
   expect(stepInList(name, from, 0, 8)).toBeNull();
+});
+
+it("tells of files that cannot be used, and opens their names and reasons", async () => {
+  const files = [{ name: "IMG 1.HEIC", reason: ".heic files are not read: convert it to JPEG" }];
+  const { allByTestId, byTestId, change, page, root } = renderStudio(
+    <>
+      <PicturesPanel />
+      <Dialogs />
+    </>,
+    { api: { unusable: () => Promise.resolve({ total: 1501, files }) } },
+  );
+  expect(allByTestId("unusable-files")).toEqual([]);
+  const { project } = studioState();
+  change({ project: project && { ...project, unusable: 1501 } });
+  expect(byTestId("unusable-files").textContent).toBe("1,501 files cannot be used");
+  click(byTestId("unusable-files"));
+  expect(page.state.getState().dialog).toBe("unusable");
+  await settle();
+  expect(allByTestId("unusable-file").map((file) => file.textContent)).toEqual([
+    "IMG 1.HEIC.heic files are not read: convert it to JPEG",
+  ]);
+  expect(byTestId("unusable-dialog").textContent).toContain("And 1,500 more.");
+  expect(root.querySelector("[role=alert]")).toBeNull();
+});
+
+it("says why the files that cannot be used are not listed", async () => {
+  const { byTestId, page } = renderStudio(<Dialogs />, {
+    api: { unusable: () => Promise.reject(new Error("The studio's server cannot be reached.")) },
+  });
+  perform(() => {
+    page.openDialog("unusable");
+  });
+  await settle();
+  expect(byTestId("unusable-dialog").querySelector("[role=alert]")?.textContent).toContain("cannot be reached");
 });

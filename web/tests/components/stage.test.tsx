@@ -2,6 +2,8 @@
 import { act, type ReactNode } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { useStore } from "zustand";
+import { ApiError, NetworkError } from "../../src/api/request";
+import { REST } from "../../src/canvas/pictureSurface";
 import { createStage } from "../../src/canvas/viewportStore";
 import { StagePicture } from "../../src/components/StagePicture";
 import { progressText, StageProgress } from "../../src/components/StageProgress";
@@ -50,111 +52,212 @@ describe("what the stage waits for", () => {
   });
 });
 
+/** Let a size stay until a picture is drawn anew for it. */
+async function rest(): Promise<void> {
+  await act(async () => {
+    await new Promise((resolve) => setTimeout(resolve, REST + 1));
+  });
+}
+
 describe("a picture on the stage", () => {
-  function start(answer?: () => Promise<Response>) {
-    if (answer) vi.stubGlobal("fetch", answer);
-    const { session } = recordedContext();
+  /** Sizes of what was decoded, and of what is held. */
+  let bitmaps: { width: number; isClosed: boolean }[] = [];
+  let resized: (() => void)[] = [];
+  /** What decoding waits for. */
+  let decoding: Promise<unknown> = Promise.resolve();
+
+  function start({
+    pixels = (() => Promise.resolve(new Blob(["pixels"]))) as Session["pixels"],
+    hasPixels = false,
+    size = { width: 40, height: 30 },
+  } = {}) {
+    bitmaps = [];
+    resized = [];
+    vi.stubGlobal(
+      "ResizeObserver",
+      class {
+        constructor(onResize: () => void) {
+          resized.push(onResize);
+        }
+        observe(): void {
+          return;
+        }
+        disconnect(): void {
+          resized = [];
+        }
+      },
+    );
+    decoding = Promise.resolve();
+    vi.stubGlobal("createImageBitmap", (file: Blob, { resizeWidth = size.width }: ImageBitmapOptions) => {
+      if (file.size === 0) return Promise.reject(new DOMException("broken", "InvalidStateError"));
+      const bitmap = {
+        width: resizeWidth,
+        height: 1,
+        isClosed: false,
+        close() {
+          this.isClosed = true;
+        },
+      };
+      bitmaps.push(bitmap);
+      return decoding.then(() => bitmap);
+    });
+    vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue({
+      transferFromImageBitmap: () => undefined,
+    } as unknown as ImageBitmapRenderingContext);
+    vi.stubGlobal("URL", { createObjectURL: () => "blob:large", revokeObjectURL: () => undefined });
+    const shown = picture(7, size);
+    const { session } = recordedContext({ picture: shown });
+    Object.assign(session, { pixels, hasPixels: () => hasPixels });
     const stage = createStage();
     stage.setWindow({ width: 800, height: 600 }, 1);
     stage.show(7, null);
     const frame = document.createElement("div");
-    const api = { imageUrl: () => "/image", thumbnailUrl: () => "/thumbnail" };
+    const api = { thumbnailUrl: () => "/thumbnail" };
     const { root } = renderStudio(
-      <StagePicture picture={picture(7)} session={session} stage={stage} api={api} frame={frame} />,
+      <Shown session={session}>
+        <StagePicture picture={shown} session={session} stage={stage} api={api} frame={frame} />
+      </Shown>,
     );
     const images = () => [...root.querySelectorAll("img")].map((image) => image.getAttribute("src"));
-    const image = (): HTMLImageElement => {
-      const found = root.querySelector<HTMLImageElement>('img[src="/image"]');
-      if (!found) throw new Error("there is no image");
-      return found;
+    const state = () => root.querySelector<HTMLElement>("[data-shows='7']")?.dataset["state"];
+    const resize = (width: number) => {
+      Object.defineProperty(root.querySelector("canvas"), "clientWidth", { value: width, configurable: true });
+      for (const onResize of resized) onResize();
     };
-    return { session, stage, frame, images, image };
+    /** Be seen at a width in pixels. */
+    const widen = async (width: number) => {
+      const isFirst = bitmaps.length === 0;
+      resize(width);
+      await (isFirst ? settle() : rest());
+    };
+    return { root, session, stage, frame, images, state, resize, widen };
   }
 
-  async function happen(image: HTMLImageElement, event: "load" | "error"): Promise<void> {
-    act(() => {
-      image.dispatchEvent(new Event(event));
-    });
-    await settle();
-  }
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
 
   it("is its thumbnail until it is decoded, and tells the stage its size", async () => {
-    const { stage, images, image } = start();
-    expect(images()).toEqual(["/thumbnail", "/image"]);
-    const shown = image();
-    Object.defineProperties(shown, {
-      naturalWidth: { value: 40 },
-      naturalHeight: { value: 30 },
-      decode: { value: () => Promise.resolve() },
-    });
-    await happen(shown, "load");
-    expect(images()).toEqual(["/image"]);
+    const { stage, images, state, widen } = start();
+    await settle();
+    expect([images(), state()]).toEqual([["/thumbnail"], "loading"]);
+    await widen(0);
+    expect([images(), state()]).toEqual([["/thumbnail"], "loading"]);
+    await widen(30);
+    expect([images(), state()]).toEqual([[], "shown"]);
     expect(stage.picture).toEqual({ width: 40, height: 30 });
   });
 
-  it("is not decoded ahead where that would take much memory", async () => {
-    const { images, image } = start();
-    const shown = image();
-    const decode = vi.fn(() => Promise.reject(new DOMException("too large", "EncodingError")));
-    Object.defineProperties(shown, {
-      naturalWidth: { value: 10_000 },
-      naturalHeight: { value: 10_000 },
-      decode: { value: decode },
+  it("needs no thumbnail where it was fetched ahead", () => {
+    expect(start({ hasPixels: true }).images()).toEqual([]);
+  });
+
+  it("is decoded in as many pixels as are seen of it", async () => {
+    const { root, resize, widen } = start();
+    await settle();
+    const isExact = () => root.querySelector("canvas")?.hasAttribute("data-exact");
+    for (const width of [10, 9]) await widen(width);
+    expect(isExact()).toBe(true);
+    // While it is zoomed, it waits.
+    for (const width of [12, 20, 30]) resize(width);
+    expect(isExact()).toBe(false);
+    await widen(35);
+    for (const width of [18, 14, 400]) await widen(width);
+    expect(bitmaps.map(({ width }) => width)).toEqual([10, 9, 35, 18, 14, 40]);
+    expect(isExact()).toBe(false);
+    expect(root.querySelector("canvas")?.width).toBe(40);
+  });
+
+  it("is left to the browser where it is large", async () => {
+    const { root, images, state } = start({ size: { width: 10_000, height: 10_000 } });
+    await settle();
+    expect([images(), state()]).toEqual([["/thumbnail", "blob:large"], "loading"]);
+    const image = root.querySelector('img[src="blob:large"]');
+    act(() => {
+      image?.dispatchEvent(new Event("load"));
     });
-    await happen(shown, "load");
-    expect(decode).not.toHaveBeenCalled();
-    expect(images()).toEqual(["/image"]);
+    expect([images(), state()]).toEqual([["blob:large"], "shown"]);
+    expect(bitmaps).toEqual([]);
   });
 
   it("says in the server's words why it cannot be shown, and tries again when told to", async () => {
     const detail = "photo.tif is damaged: it ends too early";
-    const { frame, image } = start(() => Promise.resolve(Response.json({ detail }, { status: 422 })));
-    const first = image();
-    await happen(first, "error");
+    const pixels = vi.fn(() => Promise.reject<Blob>(new ApiError(422, detail)));
+    const { frame, state } = start({ pixels });
+    await settle();
     expect(frame.textContent).toContain(detail);
     const button = frame.querySelector("button");
     if (!button) throw new Error("there is no button");
+    pixels.mockResolvedValue(new Blob(["pixels"]));
     document.body.append(frame);
     click(button);
-    expect(frame.textContent).toBe("");
-    expect(image()).not.toBe(first);
+    await settle();
+    expect([frame.textContent, state()]).toEqual(["", "loading"]);
+    expect(pixels).toHaveBeenCalledTimes(2);
     frame.remove();
   });
 
   it("says so when it is the browser that cannot show it", async () => {
-    const { frame, image } = start(() => Promise.resolve(new Response("pixels")));
-    await happen(image(), "error");
+    const { frame, widen } = start({ pixels: () => Promise.resolve(new Blob()) });
+    await settle();
+    await widen(30);
     expect(frame.textContent).toContain("The browser cannot decode it");
   });
 
   it("tries again by itself when the server is back", async () => {
-    const { session, frame, image } = start(() => Promise.reject(new TypeError("Failed to fetch")));
-    const first = image();
-    await happen(first, "error");
+    const pixels = vi.fn(() => Promise.reject<Blob>(new NetworkError("The server cannot be reached.")));
+    const { session, frame } = start({ pixels });
+    await settle();
     expect(frame.textContent).toContain("cannot be reached");
     act(() => {
       session.state.setState({ serverLost: true });
     });
-    expect(image()).toBe(first);
+    expect(pixels).toHaveBeenCalledTimes(1);
     act(() => {
       session.state.setState({ serverLost: false });
     });
+    expect(pixels).toHaveBeenCalledTimes(2);
     expect(frame.textContent).toBe("");
-    expect(image()).not.toBe(first);
+    await settle();
   });
 
-  it("lets go of the pixels when it leaves the page", () => {
-    const { session } = recordedContext();
-    const api = { imageUrl: () => "/image", thumbnailUrl: () => "/thumbnail" };
-    const element = (
-      <StagePicture picture={picture(7)} session={session} stage={createStage()} api={api} frame={null} />
-    );
-    const { root } = renderStudio(<Shown session={session}>{element}</Shown>);
-    const image = root.querySelector('img[src="/image"]');
+  it("lets go of the pixels when it leaves the page", async () => {
+    const { root, session, resize, widen } = start();
+    await settle();
+    await widen(30);
+    const canvas = root.querySelector("canvas");
+    expect(canvas?.width).toBe(30);
+    let decode: (() => void) | undefined;
+    decoding = new Promise<void>((resolve) => {
+      decode = resolve;
+    });
+    resize(40);
+    await rest();
     act(() => {
       session.state.setState({ picture: null });
     });
-    expect(root.querySelector("img")).toBeNull();
-    expect(image?.hasAttribute("src")).toBe(false);
+    decode?.();
+    await settle();
+    expect(root.querySelector("canvas")).toBeNull();
+    expect(canvas?.width).toBe(1);
+    expect(bitmaps.map(({ width, isClosed }) => [width, isClosed])).toEqual([
+      [30, false],
+      [40, true],
+    ]);
+  });
+
+  it("is not waited for once it has left the page", () => {
+    let asked: AbortSignal | undefined;
+    const { session } = start({
+      pixels: (_, signal) => {
+        asked = signal;
+        return new Promise<Blob>(() => undefined);
+      },
+    });
+    expect(asked?.aborted).toBe(false);
+    act(() => {
+      session.state.setState({ picture: null });
+    });
+    expect(asked?.aborted).toBe(true);
   });
 });

@@ -3,6 +3,7 @@ import { afterEach } from "vitest";
 import { createSession, type SessionOptions } from "../../src/session/create";
 import type { Session, StudioState } from "../../src/session/session";
 import type { Timing } from "../../src/session/timing";
+import { openKeepsakes } from "../../src/sync/keepsakes";
 import { openOutbox } from "../../src/sync/outbox";
 import type { PictureChanged, Tabs } from "../../src/sync/tabs";
 import { FakeDecoder } from "./fakeDecoder";
@@ -70,6 +71,7 @@ export class FakeBrowser {
       api: server.api,
       decoder,
       outbox,
+      keepsakes: openKeepsakes(this.database),
       tabs: this.#channel(),
       locks: this.#locks,
       storages: { session: new FakeStorage(), local: this.local },

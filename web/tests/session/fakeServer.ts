@@ -81,6 +81,7 @@ export class FakeServer {
         id: this.project,
         name: "photos",
         pictures: this.pictures.length,
+        unusable: 0,
         model: {
           name: "pocket",
           fingerprint: MODEL,
@@ -123,7 +124,7 @@ export class FakeServer {
       }),
     imageUrl: (id) => `image/${id}`,
     thumbnailUrl: (id) => `thumbnail/${id}`,
-    prefetchImage: (id) => this.#answer(`image ${id}`, () => undefined),
+    image: (id) => this.#answer(`image ${id}`, () => new Blob([`pixels of ${id}`])),
     embedding: (id, priority: Priority, signal) =>
       this.#answer(`embedding ${id} ${priority}`, async () => {
         if (this.broken.has(id)) throw new ApiError(422, "The file is damaged.");
@@ -148,7 +149,17 @@ export class FakeServer {
         await this.afterStoring?.();
         return structuredClone(results);
       }),
-    putLabels: (_project, labels) => this.#answer("labels", () => (this.labels = [...labels])),
+    putLabels: (_project, labels, renamed) =>
+      this.#answer("labels", () => {
+        for (const objects of this.objects.values()) {
+          for (const [id, object] of objects) {
+            const label = renamed.get(object.label ?? "");
+            if (label !== undefined) objects.set(id, { ...object, label, version: object.version + 1 });
+          }
+        }
+        return (this.labels = [...labels]);
+      }),
+    unusable: () => Promise.reject(new Error("Not part of a session.")),
     formats: () => this.#answer("formats", () => []),
     exportFile: () => Promise.reject(new Error("Not part of a session.")),
     importFile: () => Promise.reject(new Error("Not part of a session.")),

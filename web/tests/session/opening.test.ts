@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
+import { ApiError } from "../../src/api/client";
 import { newBrowser, pass } from "./browser";
 import { FakeDecoder } from "./fakeDecoder";
 import { FakeServer } from "./fakeServer";
+import { opened } from "./opened";
 
 test("clicks before the embedding is there are kept, and answered when it is", async () => {
   const server = new FakeServer();
@@ -263,4 +265,53 @@ test("clicks in a picture that turns out to be unreadable are given up", async (
   letAnswer();
   await tab.until((state) => state.picture?.error !== null);
   expect(tab.state).toMatchObject({ waiting: [], selected: null, embedding: "none" });
+});
+
+test("a list of objects that is on its way, here or not to be had is told apart", async () => {
+  const server = new FakeServer();
+  let answer: () => void = () => undefined;
+  server.beforeOpening = () => new Promise((resolve) => (answer = resolve));
+  const tab = newBrowser().open(server);
+  await tab.until((state) => state.picture !== null && server.openRequests.has("open 1"));
+  expect(tab.state.objectsState).toBe("loading");
+  answer();
+  await tab.until((state) => state.objectsState === "loaded");
+  server.beforeOpening = () => {
+    throw new ApiError(500, "The disk is broken.");
+  };
+  tab.session.nextPicture();
+  expect(tab.state.objectsState).toBe("loading");
+  await tab.until((state) => state.objectsState === "failed");
+  server.beforeOpening = null;
+  tab.session.previousPicture();
+  expect(tab.state.objectsState).toBe("loaded");
+  tab.session.nextPicture();
+  expect(tab.state.objectsState).toBe("loading");
+  await tab.until((state) => state.objectsState === "loaded");
+});
+
+test("an object is marked as long as it is pointed at, on the stage or in the list, and is there", async () => {
+  const tab = await opened();
+  for (const x of [5, 25]) {
+    tab.session.click({ x, y: 10 }, true);
+    await tab.settled();
+    tab.session.finish();
+  }
+  const [first = "", second = ""] = tab.state.objects.map(({ id }) => id);
+  tab.session.mark(first, "stage");
+  expect(tab.state.marked).toBe(first);
+  // The pointer comes to the row before it is said to have left the stage.
+  tab.session.mark(first, "list");
+  tab.session.unmark(first, "stage");
+  tab.session.setColor(first, 2);
+  expect(tab.state.marked).toBe(first);
+  tab.session.mark(second, "list");
+  tab.session.unmark(first, "list");
+  expect(tab.state.marked).toBe(second);
+  tab.session.remove(second);
+  expect(tab.state.marked).toBeNull();
+  tab.session.mark(first, "stage");
+  expect(tab.state.marked).toBe(first);
+  tab.session.unmark(first, "stage");
+  expect(tab.state.marked).toBeNull();
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Tab } from "./browser";
+import { newBrowser, pass, type Tab } from "./browser";
 import { FakeServer } from "./fakeServer";
 import { opened } from "./opened";
 
@@ -163,3 +163,95 @@ test("a second click that is taken back comes again although the first one is st
 function described({ counts: mask, label, color, visible, prompts }: Tab["state"]["objects"][number]): object {
   return { mask, label, color, visible, prompts };
 }
+
+test("undo and redo go on after a reload", async () => {
+  const server = new FakeServer();
+  const browser = newBrowser();
+  const tab = browser.open(server);
+  await tab.ready();
+  tab.session.click({ x: 10, y: 10 }, true);
+  tab.session.click({ x: 14, y: 10 }, true);
+  await tab.settled();
+  tab.session.finish();
+  tab.session.addBox([20, 5, 35, 20]);
+  await tab.settled();
+  tab.session.setLabel(tab.state.selected ?? "", "tree");
+  tab.session.undo();
+  await tab.settled();
+  const before = tab.state.objects;
+  tab.page.dispatchEvent(new Event("pagehide"));
+  await pass();
+  browser.kill();
+
+  const again = browser.open(server);
+  await again.ready();
+  await again.until((state) => state.canUndo && state.canRedo);
+  again.session.redo();
+  await again.settled();
+  expect(again.state.objects[1]?.label).toBe("tree");
+  for (let step = 0; step < 4; step++) again.session.undo();
+  await again.settled();
+  expect([again.state.objects, again.state.canUndo]).toEqual([[], false]);
+  for (let step = 0; step < 3; step++) again.session.redo();
+  await again.settled();
+  expect(again.state.objects.map(described)).toEqual(before.map(described));
+  expect(server.present(1)).toEqual(again.state.objects);
+});
+
+test("after a reload, undo reaches no object that was changed elsewhere meanwhile", async () => {
+  const server = new FakeServer();
+  const browser = newBrowser();
+  const tab = browser.open(server);
+  await tab.ready();
+  for (const x of [5, 20]) {
+    tab.session.click({ x, y: 10 }, true);
+    await tab.settled();
+    tab.session.finish();
+  }
+  await tab.settled();
+  const [first, second] = tab.state.objects;
+  if (!first || !second) throw new Error("The clicks made no objects.");
+  tab.page.dispatchEvent(new Event("pagehide"));
+  await pass();
+  browser.kill();
+  server.put(1, { ...first, version: first.version + 1, status: "deleted" });
+  const again = browser.open(server);
+  await again.ready();
+  await again.until((state) => state.canUndo);
+  again.session.undo();
+  expect([again.state.objects, again.state.canUndo]).toEqual([[], false]);
+  again.session.redo();
+  await again.settled();
+  expect(server.present(1)).toMatchObject([{ id: second.id, counts: second.counts }]);
+});
+
+test("what is done before the objects have come is undone first, and then what an earlier visit did", async () => {
+  const server = new FakeServer();
+  const browser = newBrowser();
+  const tab = browser.open(server);
+  await tab.ready();
+  tab.session.click({ x: 5, y: 10 }, true);
+  await tab.settled();
+  tab.session.finish();
+  await tab.settled();
+  tab.page.dispatchEvent(new Event("pagehide"));
+  await pass();
+  browser.kill();
+  let answer: () => void = () => undefined;
+  // The picture itself is found first, and then read with its objects.
+  let asked = 0;
+  server.beforeOpening = () => (++asked === 1 ? undefined : new Promise((resolve) => (answer = resolve)));
+  const again = browser.open(server);
+  await again.until((state) => state.embedding === "ready" && asked === 2);
+  expect(again.state.objectsState).toBe("loading");
+  again.session.click({ x: 30, y: 10 }, true);
+  await again.until((state) => state.objects.length === 1);
+  server.beforeOpening = null;
+  answer();
+  await again.until((state) => state.objects.length === 2);
+  await again.settled();
+  again.session.undo();
+  expect(again.state.objects.map((object) => object.prompts?.clicks[0]?.x)).toEqual([5]);
+  again.session.undo();
+  expect(again.state.objects).toEqual([]);
+});

@@ -1,4 +1,5 @@
 import "fake-indexeddb/auto";
+import { openDB } from "idb";
 import { expect, test, vi } from "vitest";
 import type { Change } from "../../src/api/types";
 import { openOutbox, type Resolution } from "../../src/sync/outbox";
@@ -31,7 +32,8 @@ test("changes come back in their order, by project and picture, from another pag
 });
 
 test("a resolution takes away, rewrites in place, adds at the end and sets aside", async () => {
-  const outbox = openOutbox(`outbox-${++count}`);
+  const name = `outbox-${++count}`;
+  const outbox = openOutbox(name);
   const [a, b, c] = [change(), change(), change()];
   await outbox.add("p", 1, [a, b]);
   const [first, second] = await outbox.of("p", 1);
@@ -43,8 +45,13 @@ test("a resolution takes away, rewrites in place, adds at the end and sets aside
     return { done: [first], rewritten: [rewritten], added: [c], aside: [refused] };
   });
   expect((await outbox.of("p", 1)).map((waiting) => waiting.change)).toEqual([rewritten.change, c]);
-  expect(await outbox.setAside("p")).toEqual([refused]);
+  const [aside] = await outbox.setAside("p");
+  expect(aside).toEqual({ ...refused, key: 1 });
   expect(await outbox.setAside("q")).toEqual([]);
+  await outbox.discard([2]);
+  expect(await openOutbox(name).setAside("p")).toEqual([aside]);
+  await outbox.discard([1]);
+  expect(await openOutbox(name).setAside("p")).toEqual([]);
 });
 
 test("a resolution that fails changes nothing", async () => {
@@ -63,6 +70,22 @@ test("a change is at risk until it is written", async () => {
   expect(outbox.atRisk).toBe(2);
   await written;
   expect(outbox.atRisk).toBe(0);
+});
+
+test("what an older page has kept is there", async () => {
+  const name = `outbox-${++count}`;
+  const old = await openDB(name, 1, {
+    upgrade(database) {
+      const changes = database.createObjectStore("changes", { keyPath: "key", autoIncrement: true });
+      changes.createIndex("project", "project");
+      changes.createIndex("picture", ["project", "picture"]);
+      database.createObjectStore("aside", { autoIncrement: true }).createIndex("project", "project");
+    },
+  });
+  const made = change();
+  await old.add("changes", { project: "p", picture: 1, change: made });
+  old.close();
+  expect((await openOutbox(name).of("p", 1)).map((waiting) => waiting.change)).toEqual([made]);
 });
 
 test("a database that is closed by the browser is opened again", async () => {
@@ -87,8 +110,11 @@ test("where nothing can be stored, changes wait in memory and can be resolved th
     const refused = { project: "p", picture: 1, change: a, reason: "No." };
     await outbox.resolve("p", 1, () => ({ ...NOTHING, done: [first], added: [c], aside: [refused] }));
     expect((await outbox.of("p", 1)).map((waiting) => waiting.change)).toEqual([b, c]);
-    expect(await outbox.setAside("p")).toEqual([refused]);
-    expect(await outbox.count("p")).toBe(2);
+    const [aside] = await outbox.setAside("p");
+    expect(aside).toMatchObject(refused);
+    expect([await outbox.count("p"), outbox.atRisk]).toEqual([2, 3]);
+    await outbox.discard([aside?.key ?? 0]);
+    expect([await outbox.setAside("p"), outbox.atRisk]).toEqual([[], 2]);
   } finally {
     open.mockRestore();
   }

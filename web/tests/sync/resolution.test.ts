@@ -34,20 +34,22 @@ test("a refused change is set aside, and what follows of its object moves up", (
   ];
   const verdict = judge([...entries, other], results, 3);
   expect(verdict.done).toEqual([first, second]);
-  expect(verdict.aside).toEqual([{ project: "p", picture: 1, change: second.change, reason: "Too long." }]);
+  expect(verdict.aside).toEqual([
+    { project: "p", picture: 1, change: second.change, reason: "Too long.", group: second.change.id },
+  ]);
   expect(verdict.rewritten.map(({ key: k, change }) => [k, change.id, change.state.version])).toEqual([
     [third.key, third.change.id, 2],
   ]);
   expect([verdict.elsewhere, verdict.added]).toEqual([["a"], []]);
 });
 
-test("after a conflict the last mask is kept as a new object, and all changes of the old one are set aside", () => {
+test("after a conflict the last mask is kept as a new object, which holds all that was done here", () => {
   const entries = [waiting({ id: "a", version: 2, counts: "one" }), waiting({ id: "a", version: 3, counts: "two" })];
   const [first, second] = entries as [Waiting, Waiting];
   const current = objectState({ id: "a", version: 2, counts: "theirs" });
   const verdict = judge(entries, [result(first, "conflict", { current })], 3);
   expect(verdict.done).toEqual([first, second]);
-  expect(verdict.aside.map(({ change }) => change)).toEqual([first.change, second.change]);
+  expect(verdict.aside).toEqual([]);
   expect(verdict.added).toMatchObject([{ action: "keep", state: { version: 1, counts: "two", color: 1 } }]);
   expect(verdict.copies).toEqual(new Map([["a", verdict.added[0]?.state.id]]));
 });
@@ -60,6 +62,21 @@ test("nothing is kept beside the same mask, nor of a mask that was deleted here"
   ]) {
     const entry = waiting(state);
     expect(judge([entry], [result(entry, "conflict", { current })], 3)).toMatchObject({ added: [], aside: [{}] });
+  }
+});
+
+test("nothing is set aside where the server has what was done here already", () => {
+  const here = { id: "a", version: 2, counts: "one", label: "tree", finished: true };
+  const there = objectState({ ...here, version: 5, finished: false });
+  const gone = { id: "b", version: 2, status: "deleted" as const };
+  for (const [state, current] of [
+    [here, there],
+    [gone, null],
+    [gone, objectState({ ...gone, version: 3, status: "rejected" })],
+  ] as const) {
+    const entry = waiting(state);
+    const verdict = judge([entry], [result(entry, "conflict", { current })], 3);
+    expect(verdict).toMatchObject({ done: [entry], added: [], aside: [] });
   }
 });
 

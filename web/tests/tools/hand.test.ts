@@ -185,11 +185,16 @@ describe("pointing", () => {
   });
 
   it("marks the object that a click of the select tool would take up", () => {
-    const { hand } = start({ tool: "select" }, { objectAt: "a" });
+    const { hand, commands } = start({ tool: "select" }, { objectAt: "a" });
     hand.hover(onScreen(5, 6), 0);
+    hand.hover(onScreen(6, 6), 0);
     expect(hand.marked.object).toBe("a");
     hand.hover(null, 0);
     expect(hand.marked.object).toBeNull();
+    expect(commands.filter(([name]) => name.endsWith("mark"))).toEqual([
+      ["mark", "a", "stage"],
+      ["unmark", "a", "stage"],
+    ]);
   });
 });
 

@@ -22,8 +22,8 @@ _LEAST = 0.005
 """Seconds after which it is told whether the processor is wanted by others."""
 _WANTED = 0.1
 """From this part of the time on that a thread waited for the processor, others want it."""
-_REST = 9.0
-"""How long is rested, as a multiple of the work before: a tenth of a processor is used, as that priority would."""
+_REST = 20.0
+"""How long is rested, as a multiple of the work before: so seldom that most movements of a pointer never meet it."""
 _LONGEST_REST = 2.0
 """Seconds."""
 

@@ -24,7 +24,7 @@ _WANTED = 0.1
 """From this part of the time on that a thread waited for the processor, others want it."""
 _REST = 20.0
 """How long is rested, as a multiple of the work before: so seldom that most movements of a pointer never meet it."""
-_LONGEST_REST = 2.0
+_LONGEST_REST = 15.0
 """Seconds."""
 
 

@@ -1,26 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ObjectState } from "../../src/api/types";
-import {
-  amend,
-  forget,
-  NO_HISTORY,
-  record,
-  restored,
-  stepBack,
-  stepForward,
-  type Entry,
-  type History,
-} from "../../src/annotation/history";
-import { findObject, nextState, presentObjects, putObjects, type Objects } from "../../src/annotation/objects";
+import { amend, forget, NO_HISTORY, record, stepBack, type Entry } from "../../src/annotation/history";
+import { findObject, nextState, presentObjects, type Objects } from "../../src/annotation/objects";
+import { changed, IDS, travel, type Picture } from "./pictures";
 import { objectState } from "./states";
-
-interface Picture {
-  objects: Objects;
-  history: History;
-}
-
-const IDS = ["a", "b", "c"];
 
 const edit = fc.record({
   object: fc.constantFrom(...IDS),
@@ -35,29 +19,14 @@ const command = fc.oneof(
   fc.record({ kind: fc.constantFrom("undo" as const, "redo" as const) }),
 );
 
-function change(
-  { objects, history }: Picture,
-  edits: { object: string; label: string; isDeleted: boolean }[],
-): Picture {
+function change(picture: Picture, edits: { object: string; label: string; isDeleted: boolean }[]): Picture {
   const entries = edits.map(({ object, label, isDeleted }): Entry => {
-    const before = findObject(objects, object);
+    const before = findObject(picture.objects, object);
     const status = isDeleted ? "deleted" : "present";
     const after = nextState(object, before, { ...(before ?? objectState({ id: object })), label, status });
     return { object, before, after };
   });
-  const states = entries.map((entry) => entry.after);
-  return { objects: putObjects(objects, states), history: record(history, { entries, made: 0 }) };
-}
-
-function travel(picture: Picture, kind: "undo" | "redo"): { picture: Picture; touched: string[] } {
-  const found = kind === "undo" ? stepBack(picture.history) : stepForward(picture.history);
-  if (!found) return { picture, touched: [] };
-  const states = found.step.entries.flatMap((entry) => {
-    const current = findObject(picture.objects, entry.object);
-    return current ? [restored(current, kind === "undo" ? entry.before : entry.after)] : [];
-  });
-  const touched = found.step.entries.map((entry) => entry.object);
-  return { picture: { objects: putObjects(picture.objects, states), history: found.history }, touched };
+  return changed(picture, entries, 0);
 }
 
 /** What a person sees of the objects: versions and what is deleted do not show. */

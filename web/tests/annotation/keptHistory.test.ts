@@ -1,25 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  NO_HISTORY,
-  record,
-  restored,
-  stepBack,
-  stepForward,
-  type Entry,
-  type History,
-} from "../../src/annotation/history";
+import { NO_HISTORY, type Entry } from "../../src/annotation/history";
 import { keepHistory, takeUpHistory, type KeptHistory } from "../../src/annotation/keptHistory";
-import { findObject, nextState, putObjects, sameContent, type Objects } from "../../src/annotation/objects";
+import { findObject, nextState, sameContent } from "../../src/annotation/objects";
 import type { ObjectState } from "../../src/api/types";
+import { changed, IDS, travel, type Picture } from "./pictures";
 import { objectState } from "./states";
-
-interface Picture {
-  objects: Objects;
-  history: History;
-}
-
-const IDS = ["a", "b", "c"];
 
 /** Change objects in one step; those that are not there come into being. */
 function change(picture: Picture, ids: readonly string[], counts: string, status: ObjectState["status"]): Picture {
@@ -27,23 +13,7 @@ function change(picture: Picture, ids: readonly string[], counts: string, status
     const before = findObject(picture.objects, object);
     return { object, before, after: nextState(object, before, objectState({ id: object, counts, status })) };
   });
-  return {
-    objects: putObjects(
-      picture.objects,
-      entries.map((entry) => entry.after),
-    ),
-    history: record(picture.history, { entries, made: 7 }),
-  };
-}
-
-function go(picture: Picture, direction: "back" | "forward"): Picture | null {
-  const moved = direction === "back" ? stepBack(picture.history) : stepForward(picture.history);
-  if (!moved) return null;
-  const states = moved.step.entries.flatMap((entry) => {
-    const current = findObject(picture.objects, entry.object);
-    return current ? [restored(current, direction === "back" ? entry.before : entry.after)] : [];
-  });
-  return { objects: putObjects(picture.objects, states), history: moved.history };
+  return changed(picture, entries, 7);
 }
 
 const step = fc.oneof(
@@ -53,7 +23,7 @@ const step = fc.oneof(
     counts: fc.constantFrom("04", "13", "22"),
     status: fc.constantFrom("present" as const, "deleted" as const),
   }),
-  fc.record({ kind: fc.constantFrom("back" as const, "forward" as const) }),
+  fc.record({ kind: fc.constantFrom("undo" as const, "redo" as const) }),
 );
 const steps = fc.array(step, { maxLength: 12 });
 
@@ -61,7 +31,7 @@ function follow(start: Picture, done: readonly (typeof step extends fc.Arbitrary
   let picture = start;
   for (const one of done) {
     if (one.kind === "change") picture = change(picture, one.ids, one.counts, one.status);
-    else picture = go(picture, one.kind) ?? picture;
+    else picture = travel(picture, one.kind).picture;
   }
   return picture;
 }
@@ -110,12 +80,11 @@ test("undoing all of it leaves what each object was at first, and every other ob
     fc.property(steps, steps, (early, before) => {
       const start = { ...follow(EMPTY, early), history: NO_HISTORY };
       const here = follow(start, before);
-      let picture: Picture | null = here;
       let there = {
         objects: here.objects,
         history: takeUpHistory(clone(keepHistory(here.history, here.objects)), NO_HISTORY, here.objects),
       };
-      while ((picture = go(there, "back"))) there = picture;
+      while (there.history.past.length > 0) there = travel(there, "undo").picture;
       for (const object of there.objects) {
         const first = findObject(start.objects, object.id);
         if (first) expect(sameContent(object, first)).toBe(true);
@@ -129,7 +98,7 @@ test("steps that were made before it was at hand come last, and end what could b
   const earlier = follow(EMPTY, [
     { kind: "change", ids: ["a"], counts: "04", status: "present" },
     { kind: "change", ids: ["b"], counts: "04", status: "present" },
-    { kind: "back" },
+    { kind: "undo" },
   ]);
   const kept = clone(keepHistory(earlier.history, earlier.objects));
   const now = change({ objects: earlier.objects, history: NO_HISTORY }, ["a"], "13", "present");

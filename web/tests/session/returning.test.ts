@@ -1,12 +1,21 @@
 import { expect, test } from "vitest";
 import { ApiError } from "../../src/api/client";
-import { newBrowser, pass } from "./browser";
+import { newBrowser, pass, type FakeBrowser, type Tab } from "./browser";
 import { FakeServer } from "./fakeServer";
 
 function slowServer(): FakeServer {
   const server = new FakeServer();
   server.encoded = new Set();
   return server;
+}
+
+/** A tab in which a click waits for the first picture's embedding, and is kept. */
+async function tabWithWaitingClick(server: FakeServer, browser: FakeBrowser): Promise<Tab> {
+  const tab = browser.open(server);
+  await tab.until((state) => state.embedding === "waiting");
+  tab.session.click({ x: 10, y: 10 }, true);
+  await pass();
+  return tab;
 }
 
 test("clicks that wait for an embedding are given again after a reload, in every picture, each once", async () => {
@@ -53,10 +62,7 @@ test("clicks that wait for an embedding are given again after a reload, in every
 test("waiting clicks are given up where the picture can take none, and that is said once", async () => {
   const server = slowServer();
   const browser = newBrowser();
-  const tab = browser.open(server);
-  await tab.until((state) => state.embedding === "waiting");
-  tab.session.click({ x: 10, y: 10 }, true);
-  await pass();
+  await tabWithWaitingClick(server, browser);
   browser.kill();
   const [picture] = server.pictures;
   if (!picture) throw new Error("There is no picture.");
@@ -75,10 +81,7 @@ test("waiting clicks are given up where the picture can take none, and that is s
 test("waiting clicks whose picture cannot be read are kept for the next visit", async () => {
   const server = slowServer();
   const browser = newBrowser();
-  const tab = browser.open(server);
-  await tab.until((state) => state.embedding === "waiting");
-  tab.session.click({ x: 10, y: 10 }, true);
-  await pass();
+  await tabWithWaitingClick(server, browser);
   browser.kill();
   server.beforeOpening = () => {
     throw new ApiError(500, "The disk is broken.");
@@ -94,10 +97,7 @@ test("waiting clicks whose picture cannot be read are kept for the next visit", 
 test("clicks of a tab that lives are its own, and another tab takes them over when it is gone", async () => {
   const server = slowServer();
   const browser = newBrowser();
-  const left = browser.open(server);
-  await left.until((state) => state.embedding === "waiting");
-  left.session.click({ x: 10, y: 10 }, true);
-  await pass();
+  const left = await tabWithWaitingClick(server, browser);
   const right = browser.open(server);
   await right.until((state) => state.embedding === "waiting" && state.objectsState === "loaded");
   await pass();

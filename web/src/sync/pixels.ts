@@ -26,6 +26,8 @@ interface Ahead {
 export class Pixels {
   readonly #options: PixelsOptions;
   #wanted: readonly number[] = [];
+  /** Those of them to fetch ahead. */
+  #soon: readonly number[] = [];
   readonly #files = new Map<number, Blob>();
   /** Those wanted that are too large, or that the server does not give. */
   readonly #left = new Set<number>();
@@ -60,13 +62,14 @@ export class Pixels {
   /** Hold the first picture that is wanted now, which is the one shown, and fetch those that are wanted soon. */
   want({ now, soon }: Wanted): void {
     this.#wanted = [...now.slice(0, 1), ...soon];
+    this.#soon = soon;
     for (const picture of this.#files.keys()) if (!this.#wanted.includes(picture)) this.#files.delete(picture);
     for (const picture of this.#left) if (!this.#wanted.includes(picture)) this.#left.delete(picture);
     if (this.#ahead && !this.#wanted.includes(this.#ahead.picture)) {
       this.#ahead.abort.abort();
       this.#ahead = null;
     }
-    this.#advance(soon);
+    this.#advance();
   }
 
   close(): void {
@@ -75,9 +78,9 @@ export class Pixels {
     this.#files.clear();
   }
 
-  #advance(soon: readonly number[]): void {
+  #advance(): void {
     if (this.#ahead || this.#isClosed) return;
-    const next = soon.find((picture) => !this.#files.has(picture) && !this.#left.has(picture));
+    const next = this.#soon.find((picture) => !this.#files.has(picture) && !this.#left.has(picture));
     if (next !== undefined) void this.#fetchAhead(next);
   }
 
@@ -98,7 +101,7 @@ export class Pixels {
     }
     if (this.#ahead !== ahead) return;
     this.#ahead = null;
-    this.#advance(this.#wanted.slice(1));
+    this.#advance();
   }
 
   #keep(picture: number, file: Blob): void {

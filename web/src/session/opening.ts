@@ -22,8 +22,12 @@ export interface OpeningOptions {
   keptHistory(picture: number): Promise<KeptHistory | null>;
   /** Another picture lies open; its objects may not have come yet. */
   onOpen(document: PictureDocument): void;
-  /** A picture's objects have come, or have come again. */
-  onObjects(document: PictureDocument): void;
+  /**
+   * A picture's objects have come, or have come again.
+   *
+   * @param isQuiet - whether they are just what the server and the outbox have.
+   */
+  onObjects(document: PictureDocument, isQuiet: boolean): void;
   /** The size of a picture that is not open is known now. */
   onSize(): void;
 }
@@ -187,7 +191,7 @@ export class Opening {
         if (!isQuiet && attempt < PATIENCE) continue;
         document.merge(opened, waiting, isQuiet);
         if (kept) document.takeUp(kept);
-        onObjects(document);
+        onObjects(document, isQuiet);
         return;
       }
     } catch (error) {

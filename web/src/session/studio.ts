@@ -84,7 +84,7 @@ export class Studio {
         this.#queue.pictures.includes(picture) || this.asides.needs(picture) || this.#prompts.needs(picture),
       keptHistory: (picture) => this.#history.read(picture),
       onOpen: (document) => this.#opened(document),
-      onObjects: (document) => this.#objectsCame(document),
+      onObjects: (document, isQuiet) => this.#objectsCame(document, isQuiet),
       onSize: () => this.#feed.advance(),
     });
     this.#feed = new Feed({
@@ -263,7 +263,8 @@ export class Studio {
     this.board.consider();
   }
 
-  #objectsCame(document: PictureDocument): void {
+  #objectsCame(document: PictureDocument, isQuiet: boolean): void {
+    if (isQuiet) this.#sender?.caughtUp(document.id);
     if (document.picture.error !== null) this.#queue.cancel(this.#queue.of(document));
     if (document !== this.desk.document) {
       this.#feed.advance();

@@ -40,19 +40,28 @@ export interface Resolution {
   aside: readonly SetAside[];
 }
 
+export type Revise = (change: Change) => Pick<Waiting, "change" | "group">;
+
 /**
  * The changes that wait to be sent, in the browser's database, so that they outlive the page and the browser. All tabs see
  * the same ones. Where the database cannot be written to they wait in memory, and `atRisk` says so.
  */
 export interface Outbox {
-  /** Resolves when the changes are as safe as they can be here; never rejects. */
-  add(project: string, picture: number, changes: readonly Change[]): Promise<void>;
+  /**
+   * Resolves when the changes are as safe as they can be here; never rejects.
+   *
+   * @param revise - what is written for a change, asked when all that was decided before has been written.
+   */
+  add(project: string, picture: number, changes: readonly Change[], revise?: Revise): Promise<void>;
   /** The oldest change of a project and those after it that concern the same picture, up to `limit`. */
   head(project: string, limit: number): Promise<Waiting[]>;
   /** All of a picture's, in their order. */
   of(project: string, picture: number): Promise<Waiting[]>;
   count(project: string): Promise<number>;
-  /** Decide about a picture's changes, seeing all of them; tabs do not interfere. */
+  /**
+   * Decide about a picture's changes, seeing all of them; tabs do not interfere. What is being added here is written once
+   * those who wait for the decision have gone on.
+   */
   resolve(project: string, picture: number, decide: (waiting: Waiting[]) => Resolution): Promise<void>;
   setAside(project: string): Promise<KeptAside[]>;
   /** Forget changes that were set aside, by their keys. */
@@ -84,13 +93,14 @@ class BrowserOutbox implements Outbox {
     return this.#beingWritten + this.#inMemory.length + this.#asideInMemory.length;
   }
 
-  add(project: string, picture: number, changes: readonly Change[]): Promise<void> {
+  add(project: string, picture: number, changes: readonly Change[], revise: Revise = asItIs): Promise<void> {
     this.#beingWritten += changes.length;
     return this.#afterWriting(async () => {
+      const revised = changes.map(revise);
       try {
-        await this.#store(project, picture, changes);
+        await this.#store(project, picture, revised);
       } catch {
-        this.#keep(project, picture, changes);
+        this.#keep(project, picture, revised);
       } finally {
         this.#beingWritten -= changes.length;
       }
@@ -174,21 +184,21 @@ class BrowserOutbox implements Outbox {
     return written;
   }
 
-  async #store(project: string, picture: number, changes: readonly Change[]): Promise<void> {
+  async #store(project: string, picture: number, changes: readonly ReturnType<Revise>[]): Promise<void> {
     // What came after a change that is in memory must not be sent before it.
     if (this.#inMemory.length > 0) throw new Error("Earlier changes are in memory.");
     const database = await this.#database.open();
     const transaction = database.transaction("changes", "readwrite", { durability: "strict" });
     await Promise.all([
-      ...changes.map((change) => transaction.store.add({ project, picture, change })),
+      ...changes.map((change) => transaction.store.add({ project, picture, ...change })),
       transaction.done,
     ]);
   }
 
-  #keep(project: string, picture: number, changes: readonly Change[]): void {
+  #keep(project: string, picture: number, changes: readonly ReturnType<Revise>[]): void {
     this.#inMemory = [
       ...this.#inMemory,
-      ...changes.map((change) => ({ key: this.#nextInMemory++, project, picture, change })),
+      ...changes.map((change) => ({ key: this.#nextInMemory++, project, picture, ...change })),
     ];
   }
 
@@ -202,7 +212,7 @@ class BrowserOutbox implements Outbox {
     this.#inMemory = this.#inMemory
       .filter((waiting) => !done.has(waiting.key))
       .map((waiting) => rewritten.get(waiting.key) ?? waiting);
-    this.#keep(project, picture, resolution.added);
+    this.#keep(project, picture, resolution.added.map(asItIs));
     this.#asideInMemory.push(...resolution.aside.map((refused) => ({ ...refused, key: this.#nextInMemory++ })));
   }
 
@@ -212,4 +222,8 @@ class BrowserOutbox implements Outbox {
     );
     return (stored ?? []) as Waiting[];
   }
+}
+
+function asItIs(change: Change): ReturnType<Revise> {
+  return { change };
 }

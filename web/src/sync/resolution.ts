@@ -1,12 +1,21 @@
 import type { Change, ChangeResult, ObjectState } from "../api/types";
 import type { Resolution, Waiting } from "./outbox";
 
+/** Changes of an object that the server did not take. */
+export interface Refused {
+  /** The group in which they are set aside. */
+  group: string;
+  changes: number;
+}
+
 /** What the server's answer to changes means for what waits, and for the page. */
 export interface Verdict extends Resolution {
   /** Objects that are not on the server as the page believed, so that the picture must be read again. */
   elsewhere: readonly string[];
   /** The object that keeps the page's mask beside one that was changed elsewhere, by the latter's id. */
   copies: ReadonlyMap<string, string>;
+  /** What was refused, by object. */
+  refused: ReadonlyMap<string, Refused>;
   /** What to tell the person, a sentence each. */
   notices: readonly string[];
 }
@@ -24,7 +33,7 @@ export interface Verdict extends Resolution {
  */
 export function judge(waiting: readonly Waiting[], results: readonly ChangeResult[], colors: number): Verdict {
   const byChange = new Map(results.map((result) => [result.change, result]));
-  const refusals = new Map<string, number>();
+  const refused = new Map<string, Refused>();
   const conflicts = new Map<string, { current: ObjectState | null; mine: Waiting[] }>();
   const done: Waiting[] = [];
   const rewritten: Waiting[] = [];
@@ -41,16 +50,16 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
   for (const entry of waiting) {
     const { state } = entry.change;
     const result = byChange.get(entry.change.id);
-    const refused = refusals.get(state.id) ?? 0;
+    const before = refused.get(state.id)?.changes ?? 0;
     if (result?.outcome === "stored" || result?.outcome === "known") {
       done.push(entry);
     } else if (result?.outcome === "refused") {
       const reason = result.reason ?? "The server gave no reason.";
       put(entry, reason);
-      refusals.set(state.id, refused + 1);
+      refused.set(state.id, { group: groupOf(entry), changes: before + 1 });
       notices.add(`A change could not be saved, and is taken back and set aside: ${reason}`);
-    } else if (refused > 0) {
-      const change = { ...entry.change, state: { ...state, version: state.version - refused } };
+    } else if (before > 0) {
+      const change = withoutVersions(entry.change, before);
       rewritten.push({ ...entry, change, group: groupOf(entry) });
     } else if (conflicts.has(state.id)) {
       conflicts.get(state.id)?.mine.push(entry);
@@ -83,8 +92,13 @@ export function judge(waiting: readonly Waiting[], results: readonly ChangeResul
       }
     }
   }
-  const elsewhere = [...refusals.keys(), ...conflicts.keys()];
-  return { done, rewritten, added, aside, elsewhere, copies, notices: [...notices] };
+  const elsewhere = [...refused.keys(), ...conflicts.keys()];
+  return { done, rewritten, added, aside, elsewhere, copies, refused, notices: [...notices] };
+}
+
+/** A change as it is numbered where some changes of its object before it had never been. */
+export function withoutVersions(change: Change, count: number): Change {
+  return { ...change, state: { ...change.state, version: change.state.version - count } };
 }
 
 function differs(mine: ObjectState, current: ObjectState | null): boolean {

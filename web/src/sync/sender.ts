@@ -1,7 +1,7 @@
 import { ApiError, NetworkError, type Api } from "../api/client";
 import type { Change, ChangeResult } from "../api/types";
 import type { Outbox, Waiting } from "./outbox";
-import { judge, type Verdict } from "./resolution";
+import { judge, withoutVersions, type Refused, type Verdict } from "./resolution";
 import type { Tabs } from "./tabs";
 
 /** "offline" where the server cannot be reached, "failed" where it answers but does not take changes; both try again. */
@@ -47,6 +47,8 @@ export class Sender {
   #added = 0;
   /** Changes that were made here and not in another tab, or before the page was loaded. */
   readonly #own = new Set<string>();
+  /** What was refused of objects as the page still shows them, by their ids. */
+  readonly #refused = new Map<string, Refused & { picture: number }>();
   #hasNews = true;
   #wakeUp: (() => void) | null = null;
   #isIdle = false;
@@ -65,7 +67,12 @@ export class Sender {
     for (const change of changes) this.#own.add(change.id);
     this.#added += changes.length;
     this.#report(this.#saving === "saved" ? "saving" : this.#saving, this.#unsaved + changes.length);
-    void outbox.add(project, picture, changes).then(() => this.#nudge());
+    void outbox.add(project, picture, changes, (change) => this.#revised(change)).then(() => this.#nudge());
+  }
+
+  /** The page shows a picture's objects as they are on the server and in the outbox, and nothing that was refused. */
+  caughtUp(picture: number): void {
+    for (const [object, refused] of this.#refused) if (refused.picture === picture) this.#refused.delete(object);
   }
 
   /** Try now, without waiting for the next attempt, such as when the server was found again. */
@@ -129,6 +136,7 @@ export class Sender {
     const results = await this.#send(picture, batch);
     let verdict: Verdict | undefined;
     await outbox.resolve(project, picture, (waiting) => (verdict = judge(waiting, results, colors)));
+    this.#remember(picture, verdict);
     if (!verdict || verdict.done.length === 0) throw new Error("The server's answer does not fit what was sent.");
     const { elsewhere, copies, done, aside } = verdict;
     const isForeign = done.some(({ change }) => !this.#own.has(change.id));
@@ -142,6 +150,18 @@ export class Sender {
     tabs.tell({ project, picture });
     this.#report("saving", await this.#count());
     return true;
+  }
+
+  #remember(picture: number, verdict: Verdict | undefined): void {
+    for (const [object, { group, changes }] of verdict?.refused ?? []) {
+      this.#refused.set(object, { picture, group, changes: changes + (this.#refused.get(object)?.changes ?? 0) });
+    }
+  }
+
+  /** A change made while the page still showed what was refused holds that, and is one matter with it. */
+  #revised(change: Change): Pick<Waiting, "change" | "group"> {
+    const refused = this.#refused.get(change.state.id);
+    return refused ? { change: withoutVersions(change, refused.changes), group: refused.group } : { change };
   }
 
   /** How many changes wait, those included that came while they were counted. */

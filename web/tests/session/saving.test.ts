@@ -1,28 +1,13 @@
 import { expect, test } from "vitest";
 import { NetworkError } from "../../src/api/client";
-import type { ObjectState } from "../../src/api/types";
-import { FakeBrowser, newBrowser, pass, type Tab } from "./browser";
+import { newBrowser, pass } from "./browser";
+import { draw, openedIn } from "./drawing";
 import { FakeDecoder } from "./fakeDecoder";
 import { FakeServer } from "./fakeServer";
 
-async function draw(tab: Tab, x: number): Promise<ObjectState> {
-  tab.session.click({ x, y: 10 }, true);
-  await tab.until((state) => state.waiting.length === 0 && !state.decoding);
-  tab.session.finish();
-  const last = tab.state.objects.at(-1);
-  if (!last) throw new Error("The click made no object.");
-  return last;
-}
-
-async function opened(browser: FakeBrowser, server: FakeServer): Promise<Tab> {
-  const tab = browser.open(server);
-  await tab.ready();
-  return tab;
-}
-
 test("work goes on without the server, and is sent when it is back", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   server.isLost = true;
   for (const x of [5, 15, 25]) await draw(tab, x);
   await tab.until((state) => state.saving === "offline" && state.serverLost);
@@ -38,7 +23,7 @@ test("work goes on without the server, and is sent when it is back", async () =>
 test("a browser that is killed while the server is away sends its changes at the next visit", async () => {
   const server = new FakeServer();
   const browser = newBrowser();
-  const tab = await opened(browser, server);
+  const tab = await openedIn(browser, server);
   server.isLost = true;
   const made = [await draw(tab, 5), await draw(tab, 15)];
   await tab.kept();
@@ -54,7 +39,7 @@ test("a browser that is killed while the server is away sends its changes at the
 test("after a visit that ended offline, objects that the server does not have are shown at once", async () => {
   const server = new FakeServer();
   const browser = newBrowser();
-  const tab = await opened(browser, server);
+  const tab = await openedIn(browser, server);
   server.beforeStoring = () => Promise.reject(new NetworkError("lost"));
   const made = await draw(tab, 5);
   await tab.kept();
@@ -67,7 +52,7 @@ test("after a visit that ended offline, objects that the server does not have ar
 
 test("an answer that is lost makes nothing twice", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   let losses = 3;
   server.afterStoring = () => {
     if (losses-- > 0) throw new NetworkError("broke off");
@@ -82,7 +67,7 @@ test("an answer that is lost makes nothing twice", async () => {
 
 test("changes of several pictures are sent, each picture's in their order", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   server.isLost = true;
   await draw(tab, 5);
   server.isLost = false;
@@ -103,7 +88,7 @@ test("changes of several pictures are sent, each picture's in their order", asyn
 
 test("the page warns before it goes only while changes are nowhere but in it", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   expect(tab.warns).toBe(false);
   server.isLost = true;
   const warnings: boolean[] = [];
@@ -119,7 +104,7 @@ test("the page warns before it goes only while changes are nowhere but in it", a
 
 test("a change elsewhere is shown, and this page's other mask is kept beside it", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
   const theirs = { ...made, version: made.version + 1, label: "theirs", finished: false };
@@ -145,7 +130,7 @@ test("a change elsewhere is shown, and this page's other mask is kept beside it"
 
 test("a change elsewhere that left the mask as it is here makes no second object", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
   server.put(1, { ...made, version: made.version + 1, label: "theirs" });
@@ -160,7 +145,7 @@ test("a change elsewhere that left the mask as it is here makes no second object
 
 test("an object that somebody deleted while it was refined here is kept as another one", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
   server.put(1, { ...made, version: made.version + 1, status: "deleted" });
@@ -173,7 +158,7 @@ test("an object that somebody deleted while it was refined here is kept as anoth
 
 test("undo does not reach over a change made elsewhere", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const [first, second] = [await draw(tab, 5), await draw(tab, 25)];
   await tab.settled();
   server.put(1, { ...first, version: first.version + 1, label: "theirs" });
@@ -188,7 +173,7 @@ test("undo does not reach over a change made elsewhere", async () => {
 
 test("a change that is refused is taken back, and kept aside; what follows it is saved", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
   server.refuse = ({ state }) => (state.label === "bad" ? "The label is not allowed." : null);
@@ -211,7 +196,7 @@ test("a change that is refused is taken back, and kept aside; what follows it is
 test("another project at the same address gets nothing, and the changes stay", async () => {
   const server = new FakeServer();
   const browser = newBrowser();
-  const tab = await opened(browser, server);
+  const tab = await openedIn(browser, server);
   server.project = "project-2";
   await draw(tab, 5);
   await tab.until((state) => state.saving === "failed");
@@ -230,7 +215,7 @@ test("another project at the same address gets nothing, and the changes stay", a
 test("two tabs send each change once, and see each other's", async () => {
   const server = new FakeServer();
   const browser = newBrowser();
-  const [left, right] = [await opened(browser, server), await opened(browser, server)];
+  const [left, right] = [await openedIn(browser, server), await openedIn(browser, server)];
   server.isLost = true;
   const a = await draw(left, 5);
   const b = await draw(right, 25);
@@ -250,10 +235,10 @@ test("two tabs send each change once, and see each other's", async () => {
 test("two tabs that change one object lose neither mask", async () => {
   const server = new FakeServer();
   const browser = newBrowser();
-  const left = await opened(browser, server);
+  const left = await openedIn(browser, server);
   const made = await draw(left, 5);
   await left.settled();
-  const right = await opened(browser, server);
+  const right = await openedIn(browser, server);
   await right.until((state) => state.objects.length === 1);
   server.isLost = true;
   for (const [tab, x] of [
@@ -295,7 +280,7 @@ test("where the browser keeps nothing, changes are sent from memory", async () =
 
 test("what the server is sent while the objects are read again does not go back", async () => {
   const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
+  const tab = await openedIn(newBrowser(), server);
   const made = await draw(tab, 5);
   await tab.settled();
   let let_answer: () => void = () => undefined;
@@ -309,90 +294,4 @@ test("what the server is sent while the objects are read again does not go back"
   await pass(20);
   expect(tab.state.objects).toMatchObject([{ label: "tree", version: made.version + 1 }]);
   expect(tab.state.canUndo).toBe(true);
-});
-
-test("what was refused stays listed over a reload, and is saved when it is tried again", async () => {
-  const server = new FakeServer();
-  const browser = newBrowser();
-  const tab = await opened(browser, server);
-  const made = await draw(tab, 5);
-  await tab.settled();
-  server.refuse = ({ state }) => (state.label === "bad" ? "The label is not allowed." : null);
-  tab.session.setLabel(made.id, "bad");
-  await tab.until((state) => state.aside.length === 1);
-  expect(tab.state.objects).toMatchObject([{ label: null }]);
-  browser.kill();
-  const again = await opened(browser, server);
-  await again.go(2);
-  const [one] = (await again.until((state) => state.aside.length === 1)).aside;
-  expect(one).toMatchObject({ picture: 1, state: { id: made.id, label: "bad" }, reason: "The label is not allowed." });
-  again.session.retryAside(one?.id ?? "");
-  await again.until((state) => state.aside[0]?.id !== undefined && state.aside[0].id !== one?.id);
-  await again.settled();
-  expect(again.state.aside).toHaveLength(1);
-  server.refuse = () => null;
-  again.session.retryAside(again.state.aside[0]?.id ?? "");
-  await again.until((state) => state.aside.length === 0);
-  await again.settled();
-  expect(server.present(1)).toMatchObject([{ id: made.id, label: "bad", counts: made.counts }]);
-  again.session.openPicture(1);
-  await again.until((state) => state.objects.length === 1);
-  again.session.undo();
-  await again.settled();
-  expect(server.present(1)).toMatchObject([{ id: made.id, label: null }]);
-});
-
-test("what was refused can be kept as a new object, or discarded for good", async () => {
-  const server = new FakeServer();
-  const browser = newBrowser();
-  const tab = await opened(browser, server);
-  const made = await draw(tab, 5);
-  await tab.settled();
-  server.refuse = ({ state }) => (state.id === made.id ? "This object is closed." : null);
-  tab.session.setLabel(made.id, "one");
-  await tab.until((state) => state.aside.length === 1 && state.unsaved === 0);
-  tab.session.keepAside(tab.state.aside[0]?.id ?? "");
-  await tab.until((state) => state.aside.length === 0);
-  await tab.settled();
-  expect(server.present(1)).toMatchObject([
-    { id: made.id, label: null },
-    { label: "one", counts: made.counts, version: 1 },
-  ]);
-  tab.session.setLabel(made.id, "two");
-  await tab.until((state) => state.aside.length === 1);
-  tab.session.discardAside(tab.state.aside[0]?.id ?? "");
-  await tab.until((state) => state.aside.length === 0);
-  browser.kill();
-  const again = await opened(browser, server);
-  await pass();
-  expect(again.state.aside).toEqual([]);
-});
-
-test("changes of one object that were refused together are one matter, and each tab lists it", async () => {
-  const server = new FakeServer();
-  const browser = newBrowser();
-  const [left, right] = [await opened(browser, server), await opened(browser, server)];
-  server.refuse = () => "The disk is full of masks.";
-  server.isLost = true;
-  const made = await draw(left, 5);
-  await pass(20);
-  server.isLost = false;
-  for (const tab of [left, right]) {
-    const { aside } = await tab.until((state) => state.aside[0]?.changes.length === 2);
-    expect(aside).toMatchObject([{ state: { id: made.id, finished: true } }]);
-  }
-});
-
-test("a deletion that met a change elsewhere is set aside, and done when it is tried again", async () => {
-  const server = new FakeServer();
-  const tab = await opened(newBrowser(), server);
-  const made = await draw(tab, 5);
-  await tab.settled();
-  server.put(1, { ...made, version: made.version + 1, label: "theirs" });
-  tab.session.remove(made.id);
-  await tab.until((state) => state.aside.length === 1 && state.objects[0]?.label === "theirs");
-  tab.session.retryAside(tab.state.aside[0]?.id ?? "");
-  await tab.until((state) => state.aside.length === 0);
-  await tab.settled();
-  expect([tab.state.objects, server.present(1)]).toEqual([[], []]);
 });

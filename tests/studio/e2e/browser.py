@@ -24,6 +24,9 @@ ARGUMENTS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Much longer than anything takes, as all processors may be busy with other tests.
 PATIENCE = 60.0
+expect.set_options(timeout=1000 * PATIENCE)
+# As many looks, 100 ms apart, must be the same for something to be at rest: a busy computer leaves frames out.
+LOOKS_AT_REST = 4
 
 
 def chromium() -> str | None:
@@ -75,6 +78,14 @@ class StudioPage:
             if time.monotonic() > end:
                 raise AssertionError(f"in vain waited for {expression} ({argument}); {self.summary()}")
             self.page.wait_for_timeout(20)
+
+    def until_so(self, condition: Callable[[], object]) -> None:
+        """Until something holds that is looked at from here, such as what the screen shows."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"it never came to be so; {self.summary()}")
+            self.page.wait_for_timeout(50)
 
     def wait(self, condition: str) -> None:
         """Until a JavaScript expression about ``state`` holds."""
@@ -147,14 +158,22 @@ class StudioPage:
 
     def wait_for_viewport_after(self, before: tuple[float, float, float]) -> None:
         """Until the picture has moved from there and come to rest."""
-        last = before
-        for _ in range(200):
+        self.until_so(lambda: self.viewport() != before)
+        self.wait_for_viewport()
+
+    def wait_for_viewport(self, is_still: Callable[[], object] = lambda: True) -> None:
+        """Until the picture has come to rest, while something else holds too."""
+        looks: list[tuple[float, float, float]] = []
+
+        def is_at_rest() -> bool:
             self.page.wait_for_timeout(100)
             now = self.viewport()
-            if now == last != before:
-                return
-            last = now
-        raise AssertionError("the picture did not move")
+            if not is_still() or looks[-1:] != [now]:
+                looks.clear()
+            looks.append(now)
+            return len(looks) >= LOOKS_AT_REST
+
+        self.until_so(is_at_rest)
 
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
         scale, left, top = self.viewport()

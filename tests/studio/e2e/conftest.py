@@ -62,6 +62,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def open_page(context: BrowserContext, server: Server) -> StudioPage:
     """The page that the tests of a file share."""
     studio = StudioPage(context.new_page(), server.address)
+    # Browsers forget what they have fetched after 250 files.
+    studio.page.add_init_script("performance.setResourceTimingBufferSize(100000)")
     studio.open()
     return studio
 

@@ -107,21 +107,20 @@ def test_an_object_and_its_row_are_shown_together(studio: StudioPage, astronaut:
     page.mouse.move(1, 1)
     expect(row).to_have_attribute("data-marked", "false")
     stage = page.get_by_test_id("stage")
-    page.wait_for_timeout(300)
+    studio.wait_for_viewport()
     before = stage.screenshot()
     row.hover()
-    page.wait_for_timeout(300)
+    studio.until_so(lambda: stage.screenshot() != before)
+    studio.wait_for_viewport()
     marked = stage.screenshot()
-    assert marked != before
     # Straight from the stage, which the pointer leaves as it comes to the row.
     studio.move(*ON_IT)
     row.hover()
-    page.wait_for_timeout(300)
+    studio.wait_for_viewport()
+    studio.until_so(lambda: stage.screenshot() == marked)
     expect(row).to_have_attribute("data-marked", "true")
-    assert stage.screenshot() == marked
     page.mouse.move(1, 1)
-    page.wait_for_timeout(300)
-    assert stage.screenshot() == before
+    studio.until_so(lambda: stage.screenshot() == before)
 
 
 def test_labels_are_renamed_with_all_their_objects(studio: StudioPage, server: Server, astronaut: str):
@@ -129,6 +128,7 @@ def test_labels_are_renamed_with_all_their_objects(studio: StudioPage, server: S
     for point, label in ((ON_IT, "person"), ((60, 60), "flag")):
         studio.click(*point)
         studio.press("l")
+        expect(page.get_by_test_id("label-input")).to_be_focused()
         page.keyboard.type(label)
         studio.press("Enter", "Enter")
     studio.wait_until_saved()

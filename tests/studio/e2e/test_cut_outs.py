@@ -44,7 +44,7 @@ def test_one_object_is_copied_to_the_clipboard(studio: StudioPage, server: Serve
     studio.press("c")
     content = studio.page.evaluate_handle(
         """async () => {
-            for (let turn = 0; turn < 100; turn++) {
+            for (let turn = 0; turn < 1200; turn++) {
                 const items = await navigator.clipboard.read();
                 if (items[0]?.types.includes("image/png")) {
                     const png = await items[0].getType("image/png");

@@ -162,10 +162,12 @@ def test_going_on_to_the_next_picture_without_the_server(studio: StudioPage, run
     first, following = (next(copies["astronaut"]).name for _ in range(2))
     studio.go_to(first)
     number = next(one["id"] for one in studio.state("pictures") if one["name"] == following)
-    # What is fetched ahead: how large it is, what the decoder needs, and the pixels.
+    # What is fetched ahead: how large it is, the pixels, and what the decoder needs.
     studio.wait(f"state.pictures.some((one) => one.name === {following!r} && one.width !== null)")
     studio.until(f"window.anymaskStudio.session.hasPixels({number})")
-    studio.page.wait_for_timeout(500)
+    fetched = """path => performance.getEntriesByType("resource").some(
+        (one) => one.responseStatus === 200 && new URL(one.name).pathname === path)"""
+    studio.until(fetched, f"/api/pictures/{number}/embedding")
     running.kill()
     studio.press("d")
     studio.wait(f"state.picture.name === {following!r}")

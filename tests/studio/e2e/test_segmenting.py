@@ -43,16 +43,15 @@ def test_hovering_shows_the_mask_under_the_pointer_and_leaving_takes_it_away(stu
     studio.move(*ON_IT)
     studio.until("window.previews.at(-1) != null")
     studio.until("paintings => performance.getEntriesByName('anymask:pointer-to-mask').length > paintings", paintings)
-    hovered = studio.screenshot()
     x, y = (round(value) for value in studio.on_screen(*ON_IT))
-    assert changed(bare, hovered)[y - 3 : y + 4, x - 3 : x + 4].all()
+    studio.until_so(lambda: changed(bare, studio.screenshot())[y - 3 : y + 4, x - 3 : x + 4].all())
     assert studio.objects == []
 
     studio.page.mouse.move(2, 2)
     studio.until("window.previews.at(-1) === null")
     scale, left, top = studio.viewport()
     inside = np.s_[round(top) : round(top + 512 * scale), round(left) : round(left + 512 * scale)]
-    assert not changed(bare, studio.screenshot())[inside].any()
+    studio.until_so(lambda: not changed(bare, studio.screenshot())[inside].any())
 
 
 def test_a_click_makes_a_saved_object_as_anymask_itself_answers_it(studio, server: Server, astronaut):
@@ -228,11 +227,12 @@ def test_hidden_masks_are_not_painted(studio):
     studio.click(285, 170)
     studio.press("Enter")
     studio.page.mouse.move(2, 2)
+    studio.wait_for_viewport()
     shown = studio.screenshot()
     scale, left, top = studio.viewport()
     inside = np.s_[round(top) : round(top + 400 * scale), round(left) : round(left + 600 * scale)]
     assert changed(bare, shown)[inside].any()
     studio.press("m")
-    assert not changed(bare, studio.screenshot())[inside].any()
+    studio.until_so(lambda: not changed(bare, studio.screenshot())[inside].any())
     studio.press("m")
-    assert not changed(shown, studio.screenshot())[inside].any()
+    studio.until_so(lambda: not changed(shown, studio.screenshot())[inside].any())

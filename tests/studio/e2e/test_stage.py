@@ -44,14 +44,7 @@ def seen_pixels(studio: StudioPage, layer: str) -> tuple[np.ndarray, np.ndarray,
 
 def rest(studio: StudioPage) -> None:
     """Until the viewport has come to rest and all is painted for it."""
-    before = None
-    for _ in range(100):
-        studio.page.wait_for_timeout(200)
-        now = studio.viewport()
-        if now == before and studio.page.evaluate(TRANSFORM) == "":
-            return
-        before = now
-    raise AssertionError("the stage did not come to rest")
+    studio.wait_for_viewport(lambda: studio.page.evaluate(TRANSFORM) == "")
 
 
 def make_object(studio: StudioPage, place: tuple[float, float] = ON_IT) -> dict[str, Any]:
@@ -190,10 +183,9 @@ def test_escape_gives_up_a_box_that_is_dragged(studio):
     studio.move(300, 300, steps=4)
     studio.press("Escape")
     studio.page.mouse.up()
-    studio.page.wait_for_timeout(200)
+    studio.until_so(lambda: not alpha(studio, "interaction").any())
+    studio.wait_until_decoded()
     assert studio.objects == []
-    assert studio.state("waiting") == []
-    assert not alpha(studio, "interaction").any()
 
 
 @pytest.mark.usefixtures("astronaut")

@@ -184,8 +184,10 @@ def test_escape_gives_up_a_box_that_is_dragged(studio):
     studio.press("Escape")
     studio.page.mouse.up()
     studio.until_so(lambda: not alpha(studio, "interaction").any())
-    studio.wait_until_decoded()
+    studio.wait_for_viewport()
+    assert not alpha(studio, "interaction").any()
     assert studio.objects == []
+    assert studio.state("waiting") == []
 
 
 @pytest.mark.usefixtures("astronaut")

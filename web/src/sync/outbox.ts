@@ -40,7 +40,9 @@ export interface Resolution {
   aside: readonly SetAside[];
 }
 
-export type Revise = (change: Change) => Pick<Waiting, "change" | "group">;
+/** A change as it is to wait. */
+export type Revised = Pick<Waiting, "change" | "group">;
+export type Revise = (change: Change) => Revised;
 
 /**
  * The changes that wait to be sent, in the browser's database, so that they outlive the page and the browser. All tabs see
@@ -184,7 +186,7 @@ class BrowserOutbox implements Outbox {
     return written;
   }
 
-  async #store(project: string, picture: number, changes: readonly ReturnType<Revise>[]): Promise<void> {
+  async #store(project: string, picture: number, changes: readonly Revised[]): Promise<void> {
     // What came after a change that is in memory must not be sent before it.
     if (this.#inMemory.length > 0) throw new Error("Earlier changes are in memory.");
     const database = await this.#database.open();
@@ -195,7 +197,7 @@ class BrowserOutbox implements Outbox {
     ]);
   }
 
-  #keep(project: string, picture: number, changes: readonly ReturnType<Revise>[]): void {
+  #keep(project: string, picture: number, changes: readonly Revised[]): void {
     this.#inMemory = [
       ...this.#inMemory,
       ...changes.map((change) => ({ key: this.#nextInMemory++, project, picture, ...change })),
@@ -224,6 +226,6 @@ class BrowserOutbox implements Outbox {
   }
 }
 
-function asItIs(change: Change): ReturnType<Revise> {
+function asItIs(change: Change): Revised {
   return { change };
 }

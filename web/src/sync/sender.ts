@@ -1,6 +1,6 @@
 import { ApiError, NetworkError, type Api } from "../api/client";
 import type { Change, ChangeResult } from "../api/types";
-import type { Outbox, Waiting } from "./outbox";
+import type { Outbox, Revised, Waiting } from "./outbox";
 import { judge, withoutVersions, type Refused, type Verdict } from "./resolution";
 import type { Tabs } from "./tabs";
 
@@ -159,7 +159,7 @@ export class Sender {
   }
 
   /** A change made while the page still showed what was refused holds that, and is one matter with it. */
-  #revised(change: Change): Pick<Waiting, "change" | "group"> {
+  #revised(change: Change): Revised {
     const refused = this.#refused.get(change.state.id);
     return refused ? { change: withoutVersions(change, refused.changes), group: refused.group } : { change };
   }

@@ -136,9 +136,9 @@ export class Sender {
     const results = await this.#send(picture, batch);
     let verdict: Verdict | undefined;
     await outbox.resolve(project, picture, (waiting) => (verdict = judge(waiting, results, colors)));
-    this.#remember(picture, verdict);
     if (!verdict || verdict.done.length === 0) throw new Error("The server's answer does not fit what was sent.");
     const { elsewhere, copies, done, aside } = verdict;
+    this.#remember(picture, verdict);
     const isForeign = done.some(({ change }) => !this.#own.has(change.id));
     for (const { change } of done) this.#own.delete(change.id);
     this.#options.onSettled(picture, {
@@ -152,8 +152,8 @@ export class Sender {
     return true;
   }
 
-  #remember(picture: number, verdict: Verdict | undefined): void {
-    for (const [object, { group, changes }] of verdict?.refused ?? []) {
+  #remember(picture: number, { refused }: Verdict): void {
+    for (const [object, { group, changes }] of refused) {
       this.#refused.set(object, { picture, group, changes: changes + (this.#refused.get(object)?.changes ?? 0) });
     }
   }

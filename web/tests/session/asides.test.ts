@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { newBrowser, pass } from "./browser";
-import { draw, openedIn } from "./drawing";
+import { draw } from "./drawing";
 import { FakeServer } from "./fakeServer";
+import { openedIn } from "./opened";
 
 test("what was refused stays listed over a reload, and is saved when it is tried again", async () => {
   const server = new FakeServer();

@@ -1,6 +1,5 @@
 import type { ObjectState } from "../../src/api/types";
-import type { FakeBrowser, Tab } from "./browser";
-import type { FakeServer } from "./fakeServer";
+import type { Tab } from "./browser";
 
 /** Make an object with one click, and finish it. */
 export async function draw(tab: Tab, x: number): Promise<ObjectState> {
@@ -10,11 +9,4 @@ export async function draw(tab: Tab, x: number): Promise<ObjectState> {
   const last = tab.state.objects.at(-1);
   if (!last) throw new Error("The click made no object.");
   return last;
-}
-
-/** The studio in another tab of a browser, ready for clicks. */
-export async function openedIn(browser: FakeBrowser, server: FakeServer): Promise<Tab> {
-  const tab = browser.open(server);
-  await tab.ready();
-  return tab;
 }

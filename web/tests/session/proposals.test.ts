@@ -18,8 +18,7 @@ const [large, small, other] = [proposal(0, 0, 20), proposal(5, 5, 6), proposal(3
 async function opened(server: FakeServer, browser = newBrowser()): Promise<Tab> {
   server.proposals ??= [large, small, other];
   if (server.proposals.length === 0) server.proposals = [large, small, other];
-  const tab = browser.open(server);
-  await tab.ready();
+  const tab = await openedIn(browser, server);
   tab.session.setTool("everything");
   await tab.until((state) => state.proposals !== null);
   return tab;

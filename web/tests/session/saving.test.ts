@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 import { NetworkError } from "../../src/api/client";
 import { newBrowser, pass } from "./browser";
-import { draw, openedIn } from "./drawing";
+import { draw } from "./drawing";
 import { FakeDecoder } from "./fakeDecoder";
 import { FakeServer } from "./fakeServer";
+import { openedIn } from "./opened";
 
 test("work goes on without the server, and is sent when it is back", async () => {
   const server = new FakeServer();

@@ -3,6 +3,7 @@ import type { Proposal } from "../../src/api/types";
 import { RunLengths } from "../../src/geometry/rle";
 import { newBrowser, pass, type Tab } from "./browser";
 import { FakeServer, MODEL, SIZE } from "./fakeServer";
+import { openedIn } from "./opened";
 
 function square(x: number, y: number, side: number): RunLengths {
   return RunLengths.fromWindow(new Uint8Array(side * side).fill(1), [x, y, x + side, y + side], SIZE);
